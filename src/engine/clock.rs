@@ -1,0 +1,137 @@
+//! Time inside the loop: nanoseconds of the monotonic clock in a `u64`.
+//!
+//! `Instant` arithmetic costs more than all the rest of a turn with one event, so it happens only
+//! at the public edge. The edge is exact to one side: an `Instant` is read just before the number
+//! it is paired with, so a deadline given as `Instant` never comes early, and `now()` is never
+//! ahead of `Instant::now()`.
+
+#[cfg(feature = "test-util")]
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// "Never": the value that saturating arithmetic ends at.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+pub(crate) fn nanos(d: Duration) -> u64 {
+    u64::try_from(d.as_nanos()).unwrap_or(NEVER)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let t = clock_gettime(clock);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+pub(crate) struct Clock {
+    /// The same moment in both notations.
+    instant: Instant,
+    nanos: u64,
+    #[cfg(feature = "test-util")]
+    mock: Option<Mock>,
+}
+
+/// A clock that somebody else moves: nanoseconds since its beginning, and the wall time then.
+#[cfg(feature = "test-util")]
+#[derive(Clone)]
+pub(crate) struct Mock {
+    pub(crate) elapsed: Rc<std::cell::Cell<u64>>,
+    pub(crate) wall: SystemTime,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let instant = Instant::now();
+        Self {
+            instant,
+            nanos: read(ClockId::Monotonic),
+            #[cfg(feature = "test-util")]
+            mock: None,
+        }
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(crate) fn mocked(mock: Mock) -> Self {
+        Self { mock: Some(mock), ..Self::new() }
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(crate) fn mock(&self) -> Option<&Mock> {
+        self.mock.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        #[cfg(feature = "test-util")]
+        if let Some(mock) = &self.mock {
+            return self.nanos.saturating_add(mock.elapsed.get());
+        }
+        read(ClockId::Monotonic)
+    }
+
+    pub(crate) fn wall(&self) -> SystemTime {
+        #[cfg(feature = "test-util")]
+        if let Some(mock) = &self.mock {
+            let elapsed = Duration::from_nanos(mock.elapsed.get());
+            return mock.wall.checked_add(elapsed).unwrap_or(mock.wall);
+        }
+        SystemTime::now()
+    }
+
+    /// Sleeps through a collect interval.
+    pub(crate) fn sleep(&self, d: Duration) {
+        #[cfg(feature = "test-util")]
+        if let Some(mock) = &self.mock {
+            mock.elapsed.set(mock.elapsed.get().saturating_add(nanos(d)));
+            return;
+        }
+        std::thread::sleep(d);
+    }
+
+    /// `None` for [`NEVER`] and for what an `Instant` cannot hold.
+    pub(crate) fn instant(&self, at: u64) -> Option<Instant> {
+        if at == NEVER {
+            None
+        } else if at >= self.nanos {
+            self.instant.checked_add(Duration::from_nanos(at - self.nanos))
+        } else {
+            self.instant.checked_sub(Duration::from_nanos(self.nanos - at))
+        }
+    }
+
+    /// The nanoseconds of an `Instant`, saturating at both ends.
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        match instant.checked_duration_since(self.instant) {
+            Some(later) => self.nanos.saturating_add(nanos(later)),
+            None => self.nanos.saturating_sub(nanos(self.instant.duration_since(instant))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_is_never_ahead_of_the_system_and_a_deadline_never_early() {
+        let clock = Clock::new();
+        for _ in 0..1000 {
+            let now = clock.instant(clock.now()).unwrap();
+            let system = Instant::now();
+            assert!(now <= system);
+            let deadline = clock.at(system);
+            assert!(clock.instant(deadline).unwrap() == system);
+            let before = read(ClockId::Monotonic);
+            assert!(clock.at(Instant::now()) >= before);
+        }
+    }
+
+    #[test]
+    fn extreme_instants_saturate() {
+        let clock = Clock::new();
+        assert_eq!(clock.instant(NEVER), None);
+        let far = Instant::now() + Duration::from_secs(1 << 40);
+        assert_eq!(clock.at(far), NEVER);
+        assert_eq!(nanos(Duration::MAX), NEVER);
+    }
+}

@@ -1,0 +1,555 @@
+//! From readiness to calls: the batch of reports, the board, and the one place that calls.
+//!
+//! # The short way and the exact way
+//!
+//! Usually every io watcher has the same priority. Then the kernel's array of reports already is
+//! the io part of that priority's queue, and copying it to the board would cost more than the rest
+//! of the dispatch. So the array stays where it is, as the [`Batch`]; it takes its turn in its band
+//! behind what was queued before it and ahead of what is fed while it is worked off ([`Mark`]).
+//! Whoever needs exact answers about single io watchers meanwhile (`feed`, `clear_pending`,
+//! `set_priority`, a descriptor with several watchers) has the rest of the array put up on the
+//! board first: [`EvLoop::put_up_reports`]. Both ways call the same watchers in the same order.
+//!
+//! A watcher started while the array is open must not see reports that are older than itself: it is
+//! *blind* until the array is worked off.
+
+use std::rc::Rc;
+
+use super::pending::{Entry, Mark, What};
+use super::tenants::{IoSlot, Kind, SimpleSlot};
+use super::{Band, EvLoop, Group, Head, Key, Pend, with_slots};
+use crate::backend::{Report, Reports};
+use crate::event::{Events, Interest};
+
+/// The reports of the last wait, as far as they are not worked off.
+pub(crate) struct Batch {
+    pub(crate) reports: Reports,
+    next: usize,
+    band: Band,
+    mark: Mark,
+    /// Io watchers that are blind to this batch.
+    blind: Vec<u32>,
+}
+
+impl Batch {
+    pub(crate) fn new() -> Self {
+        Self {
+            reports: Reports::new(),
+            next: 0,
+            band: Band::DEFAULT,
+            mark: Mark::default(),
+            blind: Vec::new(),
+        }
+    }
+
+    /// Whether reports are outstanding.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.next < self.reports.len()
+    }
+
+    #[inline]
+    fn take(&mut self) -> Option<Report> {
+        let report = self.reports.get(self.next)?;
+        self.next += 1;
+        Some(report)
+    }
+
+    fn rest(&self) -> impl Iterator<Item = Report> + '_ {
+        (self.next..self.reports.len()).filter_map(|place| self.reports.get(place))
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.next = self.reports.len();
+    }
+}
+
+/// What a report means for the watchers of its descriptor.
+enum Outcome {
+    /// For nobody: a ghost, the wake-up channel, something no longer wanted.
+    Nobody,
+    /// For this one.
+    One(u32, Events),
+    /// For several, or for one that has an event waiting already.
+    Several,
+}
+
+impl EvLoop {
+    /// Calls everything that is pending, highest priority first, until nothing is
+    /// (`ev_invoke_pending`). The run does this by itself.
+    ///
+    /// After every call the highest priority is looked for anew, so an event fed at a higher
+    /// priority overtakes the rest.
+    pub fn invoke_pending(&mut self) {
+        self.dispatch();
+    }
+
+    pub(crate) fn dispatch(&mut self) {
+        while let Some(band) = self.board.top() {
+            if self.batch.is_open()
+                && band == self.batch.band
+                && !self.board.has_before(band, self.batch.mark)
+            {
+                self.work_off_reports(band);
+            } else if let Some(entry) = self.board.pop(band) {
+                match entry.what {
+                    What::Watcher(kind) => {
+                        let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
+                        self.call(kind, key, entry.events, false);
+                    }
+                    What::Posted => {
+                        if let Some(f) = self.posted.pop_front() {
+                            f(self);
+                        }
+                    }
+                    What::Blank => {}
+                }
+            }
+        }
+    }
+
+    /// The hot path: straight from the kernel's array to the callbacks.
+    fn work_off_reports(&mut self, band: Band) {
+        while let Some(report) = self.batch.take() {
+            match self.judge(report) {
+                Outcome::One(index, events) => self.call_io(index, events),
+                Outcome::Nobody => {}
+                Outcome::Several => {
+                    self.batch.next -= 1;
+                    self.put_up_reports();
+                    return;
+                }
+            }
+            if self.exact.take() {
+                self.put_up_reports();
+                return;
+            }
+            // A higher band has become ready.
+            if self.board.ready() >> band.index() > 1 {
+                return;
+            }
+        }
+        self.open_eyes();
+    }
+
+    /// The batch is worked off: watchers started meanwhile take part from the next one on.
+    fn open_eyes(&mut self) {
+        while let Some(index) = self.batch.blind.pop() {
+            if let Some(slot) = self.ios.at_mut(index) {
+                slot.head.flags &= !Head::BLIND;
+            }
+        }
+    }
+
+    /// The reports outstanding are not for this watcher.
+    pub(crate) fn blindfold(&mut self, key: Key) {
+        if !self.batch.is_open() {
+            return;
+        }
+        if let Some(slot) = self.ios.get_mut(key) {
+            if !slot.head.has(Head::BLIND) {
+                slot.head.flags |= Head::BLIND;
+                self.batch.blind.push(key.index);
+            }
+        }
+    }
+
+    /// Finds out whom a report is for, and mends the registration if it is for nobody.
+    #[inline]
+    fn judge(&mut self, report: Report) -> Outcome {
+        let Some(entry) = self.fds.get(report.fd) else { return Outcome::Nobody };
+        if entry.generation == report.generation {
+            if let Some(slot) = self.ios.at(entry.head) {
+                let ready = report.ready() & slot.data.interest;
+                let plain = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE
+                    && slot.head.pend.is_none()
+                    && slot.data.next == IoSlot::NO_NEXT;
+                if plain && !ready.is_empty() && !report.invalid() {
+                    return Outcome::One(entry.head, Events::from_bits(ready.bits().into()));
+                }
+            }
+        }
+        self.judge_slowly(report)
+    }
+
+    #[cold]
+    fn judge_slowly(&mut self, report: Report) -> Outcome {
+        let Some(entry) = self.fds.get(report.fd) else { return Outcome::Nobody };
+        if entry.generation != report.generation {
+            // A registration that no number leads to any more: only a new set gets rid of it.
+            self.fds.haunted = true;
+            return Outcome::Nobody;
+        }
+        if report.invalid() {
+            self.fail_fd(report.fd);
+            return Outcome::Nobody;
+        }
+        let (mut outcome, mut wanted) = (Outcome::Nobody, false);
+        let mut next = entry.head;
+        while let Some(slot) = self.ios.at(next) {
+            let index = std::mem::replace(&mut next, slot.data.next);
+            let ready = report.ready() & slot.data.interest;
+            if !slot.head.is_active() || ready.is_empty() {
+                continue;
+            }
+            if slot.head.has(Head::BLIND) {
+                wanted = true;
+            } else if slot.head.pend.is_running() {
+                // Its own callback runs a nested loop. A level would spin that loop, so its
+                // interest is withdrawn below; an edge comes once and is kept for the return.
+                if slot.data.interest.contains(Interest::EDGE) {
+                    wanted = true;
+                    let key = self.ios.key_at(index);
+                    self.enqueue(Kind::Io, key, Events::from_bits(ready.bits().into()));
+                }
+            } else {
+                wanted = true;
+                outcome = match outcome {
+                    Outcome::Nobody if slot.head.pend.is_none() => {
+                        Outcome::One(index, Events::from_bits(ready.bits().into()))
+                    }
+                    _ => Outcome::Several,
+                };
+            }
+        }
+        if !wanted {
+            self.mend(report.fd);
+        }
+        outcome
+    }
+
+    /// Puts what is left of the kernel's array up on the board, in its place: behind what was
+    /// queued before it, ahead of what was fed since.
+    pub(crate) fn put_up_reports(&mut self) {
+        let mut ready = Vec::new();
+        while let Some(report) = self.batch.take() {
+            let Some(entry) = self.fds.get(report.fd) else { continue };
+            let head = entry.head;
+            match self.judge(report) {
+                Outcome::Nobody => {}
+                Outcome::One(index, events) => ready.push((index, events)),
+                Outcome::Several => {
+                    let mut next = head;
+                    while let Some(slot) = self.ios.at(next) {
+                        let index = std::mem::replace(&mut next, slot.data.next);
+                        let got = report.ready() & slot.data.interest;
+                        let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
+                        if open && !slot.head.pend.is_running() && !got.is_empty() {
+                            ready.push((index, Events::from_bits(got.bits().into())));
+                        }
+                    }
+                }
+            }
+        }
+        let (band, mark) = (self.batch.band, self.batch.mark);
+        self.batch.close();
+        self.open_eyes();
+        // What stands before the mark steps aside, so that the reports get in behind it and ahead
+        // of the rest, whose positions must not change.
+        let mut before = Vec::new();
+        while self.board.has_before(band, mark) {
+            before.extend(self.board.pop(band));
+        }
+        for (index, events) in ready.into_iter().rev() {
+            let entry = Entry { what: What::Watcher(Kind::Io), index, events };
+            self.put_up_first(band, entry);
+        }
+        for entry in before.into_iter().rev() {
+            self.put_up_first(band, entry);
+        }
+    }
+
+    fn put_up_first(&mut self, band: Band, entry: Entry) {
+        let What::Watcher(kind) = entry.what else {
+            self.board.push_front(band, entry);
+            return;
+        };
+        let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
+        let waiting = self.head(kind, key).map(|head| (head.pend, head.queued_in));
+        match waiting {
+            // Only io can: it was fed at this or another priority after its report came.
+            Some((pend, queued_in)) if kind == Kind::Io && !pend.is_none() => {
+                self.board.join(queued_in, pend, entry.events);
+            }
+            Some(_) => {
+                let pend = self.board.push_front(band, entry);
+                if let Some(head) = self.head_mut(kind, key) {
+                    head.pend = pend;
+                    head.queued_in = band;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Lets the reports of a wait take their place in the order. `exactly`: on the board, because
+    /// somebody will count what is there.
+    pub(crate) fn admit_reports(&mut self, exactly: bool) {
+        self.batch.next = 0;
+        if !self.batch.is_open() {
+            return;
+        }
+        match self.fds.common_band() {
+            Some(band) => {
+                self.batch.band = band;
+                self.batch.mark = self.board.end(band);
+                self.board.set_ready(band);
+                if exactly {
+                    self.put_up_reports();
+                }
+            }
+            None => self.queue_reports(),
+        }
+    }
+
+    /// Whether a report of the wait just over is for somebody. Those that are for nobody are dealt
+    /// with, so that the next wait does not bring them again.
+    pub(crate) fn has_wanted_reports(&mut self) -> bool {
+        self.batch.next = 0;
+        let wanted = self.reported().next().is_some();
+        if !wanted {
+            self.queue_reports();
+        }
+        self.batch.close();
+        // A number that was not open is dealt with by telling its watchers.
+        wanted || self.board.live() > 0
+    }
+
+    /// For io watchers of several priorities: each to its own band.
+    fn queue_reports(&mut self) {
+        while let Some(report) = self.batch.take() {
+            let Some(entry) = self.fds.get(report.fd) else { continue };
+            let head = entry.head;
+            match self.judge(report) {
+                Outcome::Nobody => {}
+                Outcome::One(index, events) => self.queue(Kind::Io, index, events),
+                Outcome::Several => {
+                    let mut next = head;
+                    while let Some(slot) = self.ios.at(next) {
+                        let index = std::mem::replace(&mut next, slot.data.next);
+                        let got = report.ready() & slot.data.interest;
+                        if slot.head.is_active() && !slot.head.pend.is_running() && !got.is_empty()
+                        {
+                            self.queue(Kind::Io, index, Events::from_bits(got.bits().into()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether one of the outstanding reports is for this io watcher.
+    pub(crate) fn is_reported(&self, key: Key) -> bool {
+        self.exact.set(true);
+        self.reported().any(|index| index == key.index)
+    }
+
+    /// The io watchers that outstanding reports are for, without doing anything about it.
+    pub(crate) fn reported(&self) -> impl Iterator<Item = u32> + '_ {
+        self.batch.rest().flat_map(move |report| {
+            let entry = self.fds.get(report.fd);
+            let mut next = entry
+                .filter(|entry| entry.generation == report.generation && !report.invalid())
+                .map_or(IoSlot::NO_NEXT, |entry| entry.head);
+            std::iter::from_fn(move || {
+                let index = next;
+                let slot = self.ios.at(index)?;
+                next = slot.data.next;
+                let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
+                let hit = open && report.ready().intersects(slot.data.interest);
+                Some(hit.then_some(index))
+            })
+            .flatten()
+        })
+    }
+
+    /// How many watchers have an event that was not delivered yet (`ev_pending_count`).
+    ///
+    /// Exact: neither internal watchers nor events that `stop` took back are counted, nor closures
+    /// posted or deferred, nor events that `feed_later` keeps for the next iteration.
+    #[must_use]
+    pub fn pending_count(&self) -> usize {
+        let reported = if self.batch.is_open() {
+            let idle = |index: &u32| self.ios.at(*index).is_some_and(|s| s.head.pend.is_none());
+            self.reported().filter(idle).count()
+        } else {
+            0
+        };
+        self.board.live() + self.missed.len() + reported
+    }
+
+    // --- queueing, step 14 ---------------------------------------------------------------------
+
+    /// Makes the watcher at a place pending.
+    pub(crate) fn queue(&mut self, kind: Kind, index: u32, events: Events) {
+        let key = with_slots!(self, kind, slots => slots.key_at(index));
+        self.enqueue(kind, key, events);
+    }
+
+    fn queue_roster(&mut self, kind: Kind, events: Events, group: fn(&Self) -> &Group) {
+        let mut place = 0;
+        while place < group(self).roster.end() {
+            if let Some(index) = group(self).roster.at(place) {
+                self.queue(kind, index, events);
+            }
+            place += 1;
+        }
+    }
+
+    pub(crate) fn queue_prepares(&mut self) {
+        self.queue_roster(Kind::Prepare, Events::PREPARE, |ev| &ev.prepares);
+    }
+
+    pub(crate) fn queue_checks(&mut self) {
+        self.queue_roster(Kind::Check, Events::CHECK, |ev| &ev.checks);
+    }
+
+    pub(crate) fn queue_posted(&mut self) {
+        let posted = self.shared.take_posted();
+        for _ in &posted {
+            self.board.push_posted();
+        }
+        self.posted.extend(posted);
+    }
+
+    /// Queues the notifiers that called.
+    pub(crate) fn queue_asyncs(&mut self) {
+        for place in 0..self.async_roster.end() {
+            let Some(index) = self.async_roster.at(place) else { continue };
+            if self.asyncs.at(index).is_some_and(|slot| slot.caller.take()) {
+                self.queue(Kind::Async, index, Events::ASYNC);
+            }
+        }
+    }
+
+    pub(crate) fn queue_later(&mut self) {
+        for (kind, key, events) in std::mem::take(&mut self.later) {
+            if let Some(head) = self.head_mut(kind, key) {
+                head.flags &= !Head::LATER;
+            }
+            self.enqueue(kind, key, events);
+        }
+    }
+
+    /// The idle rule: one priority's idle watchers, the highest that has any, and
+    /// only if nothing else is pending there or above.
+    pub(crate) fn queue_idles(&mut self) {
+        for band in Band::ALL_DOWN {
+            if self.board.is_busy(band) {
+                return;
+            }
+            let roster = &self.idle_rosters[band.index()];
+            if roster.is_empty() {
+                continue;
+            }
+            for place in 0..roster.end() {
+                if let Some(index) = self.idle_rosters[band.index()].at(place) {
+                    self.queue(Kind::Idle, index, Events::IDLE);
+                }
+            }
+            return;
+        }
+    }
+
+    // --- calling -------------------------------------------------------------------------------
+
+    /// Calls a watcher. `events` are delivered now; `missed` says that more of them wait already.
+    pub(crate) fn call(&mut self, kind: Kind, key: Key, events: Events, missed: bool) {
+        let pend = if missed { Pend::CALLED_AND_MISSED } else { Pend::CALLED };
+        match self.head_mut(kind, key) {
+            None => return,
+            Some(head) => head.pend = pend,
+        }
+        match kind {
+            Kind::Io => self.call_io(key.index, events),
+            Kind::Prepare | Kind::Check => {
+                let Some(cell) = self.simple_cell(kind, key) else { return };
+                let closed = Closed::new(Called { ev: self, kind, key });
+                cell.call(closed.0.ev, key, events);
+            }
+            Kind::Idle => {
+                let Some(cell) = self.simple_cell(kind, key) else { return };
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+            Kind::Timer => {
+                let Some(slot) = self.timers.get(key) else { return };
+                let cell = Rc::clone(&slot.cell);
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+            Kind::Async => {
+                let Some(slot) = self.asyncs.get(key) else { return };
+                let cell = Rc::clone(&slot.cell);
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+        }
+    }
+
+    fn simple_cell(&self, kind: Kind, key: Key) -> Option<Rc<dyn super::Callback>> {
+        let slots: &super::Slots<SimpleSlot> = match kind {
+            Kind::Idle => &self.idles,
+            Kind::Prepare => &self.prepares.slots,
+            _ => &self.checks.slots,
+        };
+        slots.get(key).map(|slot| Rc::clone(&slot.cell))
+    }
+
+    #[inline]
+    fn call_io(&mut self, index: u32, events: Events) {
+        let key = self.ios.key_at(index);
+        let Some(slot) = self.ios.at_mut(index) else { return };
+        if slot.head.pend.is_none() {
+            slot.head.pend = Pend::CALLED;
+        }
+        let cell = Rc::clone(&slot.cell);
+        let called = Called { ev: self, kind: Kind::Io, key };
+        cell.call(called.ev, key, events);
+    }
+
+    /// The callback of a watcher has returned, or panicked.
+    #[inline]
+    fn returned(&mut self, kind: Kind, key: Key) {
+        let Some(head) = self.head_mut(kind, key) else {
+            return;
+        };
+        let missed = head.pend.has_missed();
+        head.pend = Pend::NONE;
+        if missed {
+            let events = self.take_missed(kind, key);
+            self.feed(kind, key, events);
+        }
+    }
+}
+
+/// A callback on the stack. Dropped when it returns and when it panics.
+struct Called<'a> {
+    ev: &'a mut EvLoop,
+    kind: Kind,
+    key: Key,
+}
+
+impl Drop for Called<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.ev.returned(self.kind, self.key);
+    }
+}
+
+/// The callback of a prepare or check watcher, during which the loop cannot be run.
+struct Closed<'a>(Called<'a>);
+
+impl<'a> Closed<'a> {
+    fn new(called: Called<'a>) -> Self {
+        called.ev.closed_to_run += 1;
+        Self(called)
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        // Saturating: the callback may have swapped the loop for another one.
+        self.0.ev.closed_to_run = self.0.ev.closed_to_run.saturating_sub(1);
+    }
+}

@@ -1,0 +1,124 @@
+//! Looking at a loop from outside: self-check and `Debug`.
+
+use std::fmt;
+
+use super::tenants::Kind;
+use super::{EvLoop, Head, Key, Slots, with_slots};
+
+const KINDS: [Kind; 6] =
+    [Kind::Io, Kind::Timer, Kind::Idle, Kind::Prepare, Kind::Check, Kind::Async];
+
+impl EvLoop {
+    /// Checks every internal invariant (`ev_verify`): the order of the heap, every back-pointer, the
+    /// lists, the counts, and that no watched descriptor was closed.
+    ///
+    /// For tests and for hunting memory corruption. Takes time linear in the watchers; may be called
+    /// from any callback.
+    ///
+    /// # Panics
+    ///
+    /// If one is broken, with a message that names it. That is a bug of this crate, save for a
+    /// descriptor that was closed under the loop.
+    pub fn verify(&self) {
+        self.verify_timers();
+        self.verify_fds();
+        self.board.verify(|kind, index| {
+            let key = with_slots!(self, kind, slots => slots.key_at(index));
+            self.head(kind, key).map(|head| (head.queued_in, head.pend))
+        });
+        let counts = |head: &&Head| head.is_active() && !head.has(Head::EXEMPT);
+        let refs: usize = self.heads().filter(|(_, _, head)| counts(head)).count();
+        assert_eq!(refs, self.refs, "the count of references is off");
+        let later = self.heads().filter(|(_, _, head)| head.has(Head::LATER)).count();
+        assert_eq!(later, self.later.len(), "the list of events fed for later is off");
+        let missed = self.heads().filter(|(_, _, head)| head.pend.has_missed()).count();
+        assert_eq!(missed, self.missed.len(), "the list of events of running watchers is off");
+        for (group, name) in [(&self.prepares, "prepare"), (&self.checks, "check")] {
+            verify_roster(&group.slots, |slot| (slot.head, slot.place), &group.roster, name);
+        }
+        verify_roster(&self.asyncs, |s| (s.head, s.place), &self.async_roster, "async");
+        let mut idles = 0;
+        for (band, roster) in self.idle_rosters.iter().enumerate() {
+            for index in roster.iter() {
+                let slot = self.idles.at(index);
+                let here = slot.is_some_and(|s| s.head.is_active() && s.head.band.index() == band);
+                assert!(here, "idle watcher {index} is in a list it does not belong to");
+                idles += 1;
+            }
+        }
+        assert_eq!(idles, self.active_idles, "the count of active idle watchers is off");
+    }
+
+    fn heads(&self) -> impl Iterator<Item = (Kind, Key, &Head)> {
+        KINDS.into_iter().flat_map(|kind| {
+            let heads: Vec<_> = with_slots!(self, kind, slots => {
+                slots.iter().map(|(key, slot)| (kind, key, &slot.head)).collect()
+            });
+            heads
+        })
+    }
+
+    /// The started watchers, kind by kind, with the place each was created at.
+    pub(crate) fn started(&self) -> impl Iterator<Item = (Kind, Key)> {
+        self.heads().filter(|(_, _, head)| head.is_active()).map(|(kind, key, _)| (kind, key))
+    }
+}
+
+fn verify_roster<T>(
+    slots: &Slots<T>,
+    look: impl Fn(&T) -> (Head, u32),
+    roster: &super::Roster,
+    name: &str,
+) {
+    let active = slots.iter().filter(|(_, slot)| look(slot).0.is_active()).count();
+    assert_eq!(active, roster.iter().count(), "the list of started {name} watchers is off");
+    for (key, slot) in slots.iter() {
+        let (head, place) = look(slot);
+        assert!(
+            !head.is_active() || roster.at(place as usize) == Some(key.index),
+            "{name} watcher {} does not know its place in the list",
+            key.index
+        );
+    }
+}
+
+/// One watcher that keeps a loop running.
+struct Keeper {
+    kind: Kind,
+    index: u32,
+    site: Option<&'static std::panic::Location<'static>>,
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.kind, self.index)?;
+        match self.site {
+            Some(site) => write!(f, " from {}:{}", site.file(), site.line()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Says what keeps the loop running: each active watcher that counts, in debug builds with the line
+/// that created it.
+impl fmt::Debug for EvLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keepers: Vec<_> = self
+            .heads()
+            .filter(|(_, _, head)| head.is_active() && !head.has(Head::EXEMPT))
+            .map(|(kind, key, _)| Keeper {
+                kind,
+                index: key.index,
+                site: with_slots!(self, kind, slots => slots.site(key.index)),
+            })
+            .collect();
+        f.debug_struct("EvLoop")
+            .field("backend", &self.backend)
+            .field("iteration", &self.iteration)
+            .field("depth", &self.depth)
+            .field("pending", &self.pending_count())
+            .field("deferred", &self.deferred.len())
+            .field("kept_alive_by", &keepers)
+            .finish_non_exhaustive()
+    }
+}

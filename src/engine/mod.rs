@@ -1,0 +1,668 @@
+//! The hall: the loop itself.
+//!
+//! Readiness, time and calls from other threads come in; each becomes a note on the board (or, on
+//! the hot path, stays a line of the kernel's own report); when the batch is complete the notes are
+//! taken down in order and the watchers are called. The hall knows that watchers have cells to call
+//! and when to call them. What a kind of watcher means is in its file below `watch`.
+//!
+//! Invariants that every file here keeps:
+//!
+//! * **No borrow, lock or taken-out state is held across a callback.** A callback may do anything
+//!   to the loop, even swap it for another one, so whatever is looked at after a call is looked up
+//!   anew, by key.
+//! * A slot's [`Pend`] is `CALLED` exactly while its callback is on the stack.
+//! * `refs` counts the watchers that are active and not exempt (`set_ref(false)`).
+
+mod builder;
+mod clock;
+mod dispatch;
+mod fds;
+mod heap;
+mod inspect;
+mod pending;
+mod remote;
+mod roster;
+mod run;
+mod slots;
+mod tenants;
+mod time;
+
+use std::any::{Any, TypeId};
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+pub use builder::Builder;
+pub use remote::Remote;
+pub use run::{Break, Run};
+pub use tenants::Kind;
+
+#[cfg(feature = "test-util")]
+pub(crate) use clock::Mock;
+pub(crate) use clock::{NEVER, nanos};
+pub(crate) use heap::Deadline;
+pub(crate) use pending::{Band, Pend};
+pub(crate) use remote::{Caller, Shared};
+pub(crate) use roster::Roster;
+pub(crate) use slots::{Key, Slots};
+pub(crate) use tenants::{AsyncSlot, IoCallback, IoSlot, SimpleSlot, TimerData, TimerSlot};
+
+use crate::backend::{Backend, Poller};
+use crate::event::Events;
+use crate::{Error, Result};
+use clock::Clock;
+use fds::Fds;
+use heap::Heap;
+use pending::Board;
+use remote::Posted;
+
+/// An event loop: watchers, and the thread they are called on.
+///
+/// Create watchers with the constructors ([`io`](Self::io), [`timer`](Self::timer) …), start them,
+/// then [`run`](Self::run). The [crate documentation](crate) explains the model and tours one
+/// iteration. The libev counterpart is `struct ev_loop`; there is no default loop, because any loop
+/// may hold any watcher.
+///
+/// A loop stays on the thread that made it (`!Send`); [`remote`](Self::remote) gives other threads
+/// a handle. Dropping it stops every watcher and drops their closures and sources; handles that
+/// survive say that it is gone.
+///
+/// ```
+/// use evloop::EvLoop;
+/// use std::time::Duration;
+///
+/// let mut ev = EvLoop::new()?;
+/// let mut left = 3;
+/// ev.timer(Duration::ZERO, Duration::from_millis(1), move |ev, e| {
+///     left -= 1;
+///     if left == 0 {
+///         e.watcher.stop(ev);
+///     }
+/// })
+/// .start(&mut ev);
+/// assert!(!ev.run()?); // nothing is left to wait for
+/// # Ok::<(), evloop::Error>(())
+/// ```
+pub struct EvLoop {
+    // What a turn touches comes first.
+    pub(crate) ios: Slots<IoSlot>,
+    pub(crate) fds: Fds,
+    board: Board,
+    batch: dispatch::Batch,
+    /// Somebody asked about a single io watcher while reports were outstanding: put them on the
+    /// board, where the answer is exact, after the callback that asked.
+    exact: Cell<bool>,
+    poller: Box<dyn Poller>,
+    shared: Arc<Shared>,
+    refs: usize,
+    iteration: u64,
+    depth: u32,
+    broken: Option<Break>,
+
+    pub(crate) timers: Slots<TimerSlot>,
+    pub(crate) heap: Heap,
+    next_ticket: u32,
+    /// Delays given to active timers with `set`, for their next start. Rare, so not in the slot.
+    pub(crate) afters: HashMap<u32, u64>,
+    clock: Clock,
+    /// The loop's idea of now; meaningless unless `fresh`.
+    now: Cell<u64>,
+    fresh: Cell<bool>,
+    wall: Cell<Option<std::time::SystemTime>>,
+    /// `fresh_timers`: whether the option is on, and whether this phase has refreshed.
+    fresh_timers: bool,
+    refreshed: bool,
+
+    pub(crate) prepares: Group,
+    pub(crate) checks: Group,
+    pub(crate) idles: Slots<SimpleSlot>,
+    pub(crate) idle_rosters: [Roster; Band::COUNT],
+    /// How many idle watchers are started.
+    pub(crate) active_idles: usize,
+    pub(crate) asyncs: Slots<AsyncSlot>,
+    pub(crate) async_roster: Roster,
+
+    posted: VecDeque<Posted>,
+    deferred: VecDeque<Box<dyn FnOnce(&mut EvLoop)>>,
+    later: Vec<(Kind, Key, Events)>,
+    /// Events for watchers whose callback is on the stack.
+    missed: Vec<(Kind, Key, Events)>,
+    /// How many prepare and check callbacks are on the stack: `run` is refused meanwhile.
+    closed_to_run: u32,
+    suspended: Option<u64>,
+    failure: Option<Box<dyn std::error::Error + Send + Sync>>,
+    io_collect: u64,
+    timer_collect: u64,
+    around_wait: Option<Box<AroundWait>>,
+    locals: HashMap<TypeId, Rc<dyn Any>>,
+    backend: Option<Backend>,
+    /// Threads: the loop, its keys' work and its callbacks stay on one.
+    _not_send: std::marker::PhantomData<*const ()>,
+}
+
+struct AroundWait {
+    before: Box<dyn FnMut()>,
+    after: Box<dyn FnMut()>,
+}
+
+/// The watchers of one simple kind: slots, and those started, in start order.
+pub(crate) struct Group {
+    pub(crate) slots: Slots<SimpleSlot>,
+    pub(crate) roster: Roster,
+}
+
+impl Group {
+    fn new(first_generation: u32) -> Self {
+        Self { slots: Slots::new(first_generation), roster: Roster::default() }
+    }
+}
+
+/// A watcher's closure, and for io its source: what the hall calls.
+///
+/// `call` takes the `Rc`, so the cell lives to the end of the call whatever the callback frees, and
+/// a cell that is called once can take itself apart.
+pub(crate) trait Callback {
+    fn call(self: Rc<Self>, ev: &mut EvLoop, key: Key, events: Events);
+}
+
+/// What every slot holds beside its cell.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) pend: Pend,
+    /// The priority for the next event.
+    pub(crate) band: Band,
+    /// The band its entry stands in while it is pending.
+    pub(crate) queued_in: Band,
+    pub(crate) flags: u8,
+}
+
+impl Head {
+    pub(crate) const ACTIVE: u8 = 1;
+    /// Does not keep the loop running.
+    pub(crate) const EXEMPT: u8 = 2;
+    /// Io: the reports of this batch are not for it.
+    pub(crate) const BLIND: u8 = 4;
+    /// An event of `feed_later` waits for the next iteration.
+    pub(crate) const LATER: u8 = 8;
+    /// The bits from here on belong to the kind.
+    pub(crate) const FIRST_OF_KIND: u8 = 16;
+
+    pub(crate) fn new() -> Self {
+        Self { pend: Pend::NONE, band: Band::DEFAULT, queued_in: Band::DEFAULT, flags: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(crate) fn put(&mut self, flag: u8, on: bool) {
+        if on {
+            self.flags |= flag;
+        } else {
+            self.flags &= !flag;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_active(&self) -> bool {
+        self.has(Self::ACTIVE)
+    }
+}
+
+/// Runs a body with the slots of a kind known only at run time.
+macro_rules! with_slots {
+    ($ev:expr, $kind:expr, $slots:ident => $do:expr) => {
+        match $kind {
+            Kind::Io => {
+                let $slots = &$ev.ios;
+                $do
+            }
+            Kind::Timer => {
+                let $slots = &$ev.timers;
+                $do
+            }
+            Kind::Idle => {
+                let $slots = &$ev.idles;
+                $do
+            }
+            Kind::Prepare => {
+                let $slots = &$ev.prepares.slots;
+                $do
+            }
+            Kind::Check => {
+                let $slots = &$ev.checks.slots;
+                $do
+            }
+            Kind::Async => {
+                let $slots = &$ev.asyncs;
+                $do
+            }
+        }
+    };
+    (mut $ev:expr, $kind:expr, $slots:ident => $do:expr) => {
+        match $kind {
+            Kind::Io => {
+                let $slots = &mut $ev.ios;
+                $do
+            }
+            Kind::Timer => {
+                let $slots = &mut $ev.timers;
+                $do
+            }
+            Kind::Idle => {
+                let $slots = &mut $ev.idles;
+                $do
+            }
+            Kind::Prepare => {
+                let $slots = &mut $ev.prepares.slots;
+                $do
+            }
+            Kind::Check => {
+                let $slots = &mut $ev.checks.slots;
+                $do
+            }
+            Kind::Async => {
+                let $slots = &mut $ev.asyncs;
+                $do
+            }
+        }
+    };
+}
+use with_slots;
+
+impl EvLoop {
+    /// A loop with the best backend there is (`ev_loop_new(EVFLAG_AUTO)`).
+    ///
+    /// The environment variable `EVLOOP_FLAGS` may choose another: see
+    /// [`Builder::env`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Create`](crate::ErrorKind::Create) when no backend is usable or the descriptors
+    /// a loop needs (two with epoll, one with poll) cannot be had.
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Options for a new loop.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn assemble(
+        poller: Box<dyn Poller>,
+        backend: Option<Backend>,
+        shared: Arc<Shared>,
+        clock: Clock,
+    ) -> Self {
+        // An odd multiple of the golden ratio: the loops of a process are far apart in generations,
+        // so a key shown to another loop names nothing there.
+        static LOOPS: AtomicU32 = AtomicU32::new(0);
+        let first = LOOPS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9);
+        // Outside `run`, senders ring: a foreign loop may be waiting for the backend's descriptor.
+        shared.announce_wait();
+        Self {
+            ios: Slots::new(first),
+            fds: Fds::new(),
+            board: Board::new(),
+            batch: dispatch::Batch::new(),
+            exact: Cell::new(false),
+            poller,
+            shared,
+            refs: 0,
+            iteration: 0,
+            depth: 0,
+            broken: None,
+            timers: Slots::new(first),
+            heap: Heap::default(),
+            next_ticket: 0,
+            afters: HashMap::new(),
+            now: Cell::new(clock.now()),
+            fresh: Cell::new(true),
+            wall: Cell::new(Some(clock.wall())),
+            clock,
+            fresh_timers: false,
+            refreshed: false,
+            prepares: Group::new(first),
+            checks: Group::new(first),
+            idles: Slots::new(first),
+            idle_rosters: Default::default(),
+            active_idles: 0,
+            asyncs: Slots::new(first),
+            async_roster: Roster::default(),
+            posted: VecDeque::new(),
+            deferred: VecDeque::new(),
+            later: Vec::new(),
+            missed: Vec::new(),
+            closed_to_run: 0,
+            suspended: None,
+            failure: None,
+            io_collect: 0,
+            timer_collect: 0,
+            around_wait: None,
+            locals: HashMap::new(),
+            backend,
+            _not_send: std::marker::PhantomData,
+        }
+    }
+
+    /// The backend in use (`ev_backend`); `None` for a scripted one.
+    #[must_use]
+    pub fn backend(&self) -> Option<Backend> {
+        self.backend
+    }
+
+    /// A descriptor that becomes readable when the loop has something to do: watch it from a
+    /// foreign loop and call [`turn`](Self::turn) then, or at
+    /// [`next_deadline`](Self::next_deadline), whichever comes first.
+    ///
+    /// `None` with backends that have no such descriptor ([`Backend::embeddable`] lists those that
+    /// have). The libev counterpart is the embed watcher, turned around.
+    ///
+    /// # Sharp edges
+    ///
+    /// Do not read from it, change it or close it. When a watched descriptor was closed behind the
+    /// loop's back the loop replaces what stands behind this number; a host that registered it in
+    /// an epoll set of its own must then register it again.
+    #[must_use]
+    pub fn backend_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.poller.fd()
+    }
+
+    /// Hooks around the kernel wait (`ev_set_loop_release_cb`): `before` is called just before the
+    /// thread may sleep and `after` as soon as it is back, also around the sleep of
+    /// [`set_io_collect`](Self::set_io_collect).
+    ///
+    /// For a lock that others may have meanwhile, or a watchdog. The hooks have no access to the
+    /// loop; a second call replaces both.
+    pub fn on_wait(&mut self, before: impl FnMut() + 'static, after: impl FnMut() + 'static) {
+        self.around_wait =
+            Some(Box::new(AroundWait { before: Box::new(before), after: Box::new(after) }));
+    }
+
+    /// The loop's own value of a type: made with `Default` at the first call, the same one at every
+    /// later call, dropped with the loop.
+    ///
+    /// For modules built on the loop that need one of something per loop, without a global and
+    /// without asking their users to carry it.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    ///
+    /// #[derive(Default)]
+    /// struct RequestsSeen(Cell<u64>);
+    ///
+    /// let mut ev = evloop::EvLoop::new()?;
+    /// let seen = ev.local::<RequestsSeen>();
+    /// seen.0.set(seen.0.get() + 1);
+    /// assert_eq!(ev.local::<RequestsSeen>().0.get(), 1);
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    pub fn local<T: Default + 'static>(&mut self) -> Rc<T> {
+        let known = self.locals.get(&TypeId::of::<T>()).map(Rc::clone);
+        if let Some(value) = known.and_then(|value| value.downcast::<T>().ok()) {
+            return value;
+        }
+        let value = Rc::new(T::default());
+        self.locals.insert(TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>);
+        value
+    }
+
+    /// A handle for other threads: post closures, wake the loop, break it.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::new(Arc::clone(&self.shared))
+    }
+
+    /// Whether somebody outside could still wake the loop.
+    #[cfg(feature = "test-util")]
+    fn has_handles(&self) -> bool {
+        let unheard = |slot: &AsyncSlot| Arc::strong_count(&slot.caller) == 1;
+        let own = 1 + self.asyncs.iter().filter(|(_, slot)| unheard(slot)).count();
+        Arc::strong_count(&self.shared) > own
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Records an error and breaks all runs: the outermost [`run`](Self::run) returns it after this
+    /// batch, as [`ErrorKind::Callback`](crate::ErrorKind::Callback) with `error` as its source.
+    ///
+    /// Callbacks return nothing, so this is how one reports that the program cannot go on. The
+    /// first error is kept; later ones are dropped. The loop can be run again.
+    ///
+    /// ```
+    /// # use evloop::{ErrorKind, EvLoop};
+    /// # use std::time::Duration;
+    /// let mut ev = EvLoop::new()?;
+    /// ev.after(Duration::ZERO, |ev| ev.fail("the configuration is gone"));
+    /// let error = ev.run().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Callback);
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    pub fn fail(&mut self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        if self.failure.is_none() {
+            self.failure = Some(error.into());
+        }
+        self.broken = Some(Break::All);
+    }
+
+    /// At most one poll in `interval` on average (`ev_set_io_collect_interval`): the loop sleeps
+    /// before it polls, so that events gather and more are handled per turn. Timers stay punctual;
+    /// io gets a latency of up to `interval`. Zero, the default, is off.
+    pub fn set_io_collect(&mut self, interval: Duration) {
+        self.io_collect = nanos(interval);
+    }
+
+    /// Waits are never shorter than `interval` (`ev_set_timeout_collect_interval`): timers bunch
+    /// up and may be late by up to `interval`; io is not affected. Zero, the default, is off.
+    pub fn set_timer_collect(&mut self, interval: Duration) {
+        self.timer_collect = nanos(interval);
+    }
+
+    // --- what all kinds of watchers share -----------------------------------------------------
+
+    #[inline]
+    pub(crate) fn head(&self, kind: Kind, key: Key) -> Option<&Head> {
+        with_slots!(self, kind, slots => slots.get(key).map(|slot| &slot.head))
+    }
+
+    #[inline]
+    pub(crate) fn head_mut(&mut self, kind: Kind, key: Key) -> Option<&mut Head> {
+        with_slots!(mut self, kind, slots => slots.get_mut(key).map(|slot| &mut slot.head))
+    }
+
+    /// Marks a stopped watcher as started.
+    #[inline]
+    pub(crate) fn activate(&mut self, kind: Kind, key: Key) {
+        let Some(head) = self.head_mut(kind, key) else { return };
+        head.flags |= Head::ACTIVE;
+        let counted = usize::from(!head.has(Head::EXEMPT));
+        self.refs += counted;
+    }
+
+    /// Marks a started watcher as stopped; says whether it was started.
+    #[inline]
+    pub(crate) fn deactivate(&mut self, kind: Kind, key: Key) -> bool {
+        let Some(head) = self.head_mut(kind, key) else { return false };
+        if !head.is_active() {
+            return false;
+        }
+        head.flags &= !Head::ACTIVE;
+        let counted = usize::from(!head.has(Head::EXEMPT));
+        self.refs -= counted;
+        true
+    }
+
+    pub(crate) fn set_exempt(&mut self, kind: Kind, key: Key, exempt: bool) {
+        let Some(head) = self.head_mut(kind, key) else { return };
+        if head.has(Head::EXEMPT) == exempt {
+            return;
+        }
+        head.put(Head::EXEMPT, exempt);
+        match (head.is_active(), exempt) {
+            (true, true) => self.refs -= 1,
+            (true, false) => self.refs += 1,
+            (false, _) => {}
+        }
+    }
+
+    /// Makes a watcher pending, or adds to what it is pending for.
+    pub(crate) fn feed(&mut self, kind: Kind, key: Key, events: Events) -> bool {
+        if kind == Kind::Io && self.batch.is_open() {
+            self.put_up_reports();
+        }
+        self.enqueue(kind, key, events)
+    }
+
+    /// [`feed`](Self::feed) for the loop's own events, which come while no reports are outstanding
+    /// or while they are being put up.
+    pub(crate) fn enqueue(&mut self, kind: Kind, key: Key, events: Events) -> bool {
+        let Some(head) = self.head_mut(kind, key) else { return false };
+        if head.pend.is_none() {
+            head.queued_in = head.band;
+            let band = head.band;
+            let pend = self.board.push(band, kind, key.index, events);
+            if let Some(head) = self.head_mut(kind, key) {
+                head.pend = pend;
+            }
+        } else if head.pend.is_running() {
+            head.pend = Pend::CALLED_AND_MISSED;
+            match self.missed.iter_mut().find(|(k, other, _)| (*k, *other) == (kind, key)) {
+                Some((_, _, collected)) => *collected |= events,
+                None => self.missed.push((kind, key, events)),
+            }
+        } else {
+            let (band, pend) = (head.queued_in, head.pend);
+            self.board.join(band, pend, events);
+        }
+        true
+    }
+
+    pub(crate) fn feed_later(&mut self, kind: Kind, key: Key, events: Events) -> bool {
+        let Some(head) = self.head_mut(kind, key) else { return false };
+        let waits_already = head.has(Head::LATER);
+        head.flags |= Head::LATER;
+        let mut waiting = self.later.iter_mut();
+        let known = if waits_already {
+            waiting.find(|(k, other, _)| (*k, *other) == (kind, key))
+        } else {
+            None
+        };
+        match known {
+            Some((_, _, collected)) => *collected |= events,
+            None => self.later.push((kind, key, events)),
+        }
+        true
+    }
+
+    /// Forgets what a watcher is pending for, in whatever way it is pending.
+    pub(crate) fn clear_pending(&mut self, kind: Kind, key: Key) -> Events {
+        if kind == Kind::Io && self.batch.is_open() {
+            self.put_up_reports();
+        }
+        self.unqueue(kind, key)
+    }
+
+    /// [`clear_pending`](Self::clear_pending) without the reports that are still in the kernel's
+    /// array: for `stop`, whose watcher no report finds any more.
+    #[inline]
+    pub(crate) fn unqueue(&mut self, kind: Kind, key: Key) -> Events {
+        let Some(head) = self.head_mut(kind, key) else { return Events::NONE };
+        if head.pend.is_none() && !head.has(Head::LATER) {
+            return Events::NONE;
+        }
+        let mut events = Events::NONE;
+        let (band, pend, later) = (head.queued_in, head.pend, head.has(Head::LATER));
+        head.flags &= !Head::LATER;
+        if later {
+            let place = self.later.iter().position(|(k, other, _)| (*k, *other) == (kind, key));
+            events |= place.map_or(Events::NONE, |place| self.later.remove(place).2);
+        }
+        let Some(head) = self.head_mut(kind, key) else { return events };
+        if pend.is_none() {
+            return events;
+        }
+        if pend.is_running() {
+            head.pend = Pend::CALLED;
+            if pend.has_missed() {
+                events |= self.take_missed(kind, key);
+            }
+        } else {
+            head.pend = Pend::NONE;
+            events |= self.board.cancel(band, pend);
+        }
+        events
+    }
+
+    fn take_missed(&mut self, kind: Kind, key: Key) -> Events {
+        let place = self.missed.iter().position(|(k, other, _)| (*k, *other) == (kind, key));
+        place.map_or(Events::NONE, |place| self.missed.remove(place).2)
+    }
+
+    pub(crate) fn is_pending(&self, kind: Kind, key: Key) -> bool {
+        let Some(head) = self.head(kind, key) else { return false };
+        let waiting =
+            if head.pend.is_running() { head.pend.has_missed() } else { !head.pend.is_none() };
+        waiting
+            || kind == Kind::Io && self.batch.is_open() && self.is_reported(key)
+            || head.has(Head::LATER)
+    }
+
+    /// Changes the priority for events to come.
+    pub(crate) fn set_band(&mut self, kind: Kind, key: Key, band: Band) -> Option<Band> {
+        if kind == Kind::Io && self.batch.is_open() {
+            // The open reports belong to one band, the present one.
+            self.put_up_reports();
+        }
+        let head = self.head_mut(kind, key)?;
+        Some(std::mem::replace(&mut head.band, band))
+    }
+
+    pub(crate) fn invoke(&mut self, kind: Kind, key: Key, events: Events) -> bool {
+        match self.head(kind, key) {
+            None => false,
+            Some(head) if head.pend.is_running() => false,
+            Some(_) => {
+                // libev's ev_invoke leaves a pending event alone, but a slot has one word for
+                // "pending" and "running": put the event aside, it is due when the callback is back.
+                let waiting = self.head(kind, key).is_some_and(|head| !head.pend.is_none());
+                if waiting {
+                    let (band, pend) = match self.head(kind, key) {
+                        Some(head) => (head.queued_in, head.pend),
+                        None => return false,
+                    };
+                    let events = self.board.cancel(band, pend);
+                    self.missed.push((kind, key, events));
+                }
+                self.call(kind, key, events, waiting);
+                true
+            }
+        }
+    }
+}
+
+impl Drop for EvLoop {
+    fn drop(&mut self) {
+        // First nothing more comes in, then the closures go: their destructors may use handles.
+        self.shared.close();
+        for slot in self.asyncs.drain() {
+            slot.caller.close();
+        }
+        drop(self.ios.drain());
+        drop(self.timers.drain());
+    }
+}
+
+impl Error {
+    pub(crate) fn callback(cause: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::caused(crate::ErrorKind::Callback, "running the loop", cause)
+    }
+}

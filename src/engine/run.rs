@@ -1,0 +1,425 @@
+//! Running: the exact order of one iteration. The crate documentation tours it for users; the steps
+//! here carry the same numbers.
+
+use std::io;
+use std::time::Duration;
+
+use super::remote::{NOTIFIED, POSTED};
+use super::{EvLoop, nanos};
+use crate::backend::Wait;
+use crate::{Error, ErrorKind, Result};
+
+/// How long [`EvLoop::run_mode`] goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Run {
+    /// Until nothing active is left, or a break (`ev_run(0)`).
+    UntilDone,
+    /// Wait for events and handle one batch (`EVRUN_ONCE`).
+    Once,
+    /// Handle what is ready without waiting (`EVRUN_NOWAIT`).
+    NoWait,
+}
+
+/// How many runs [`EvLoop::break_loop`] ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Break {
+    /// None: takes back a break that has not taken effect yet (`EVBREAK_CANCEL`).
+    Cancel,
+    /// The innermost (`EVBREAK_ONE`).
+    One,
+    /// All of them (`EVBREAK_ALL`).
+    All,
+}
+
+impl EvLoop {
+    /// Runs until nothing active is left to wait for, or until [`break_loop`](Self::break_loop)
+    /// (`ev_run`). Returns whether something active is left.
+    ///
+    /// May be called from inside a callback, except a prepare or check watcher's: the nested run
+    /// first delivers everything that is still pending. A watcher whose callback is on the stack is
+    /// not entered again; what happens to it meanwhile it hears when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Wait`] if the kernel wait fails, [`ErrorKind::Callback`] after
+    /// [`fail`](Self::fail), [`ErrorKind::Suspended`], and [`ErrorKind::Nested`] from a prepare or
+    /// check callback. After each of them the loop is consistent and can be run again.
+    pub fn run(&mut self) -> Result<bool> {
+        self.run_mode(Run::UntilDone)
+    }
+
+    /// [`run`](Self::run) with a choice of how long.
+    ///
+    /// `Run::Once` waits on when the wait ends without an event for the program (an interrupted
+    /// wait, an io report that nobody wants any more). With no references it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn run_mode(&mut self, mode: Run) -> Result<bool> {
+        self.enter(mode, None)
+    }
+
+    /// One pass, waiting at most `max_wait` (`None`: as long as it takes): [`Run::Once`] with a
+    /// limit. For foreign loops that host this one; see [`backend_fd`](Self::backend_fd).
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run).
+    pub fn turn(&mut self, max_wait: Option<Duration>) -> Result<bool> {
+        self.enter(Run::Once, max_wait.map(nanos))
+    }
+
+    /// Has `run` return once the batch at hand is worked off (`ev_break`).
+    ///
+    /// What is pending is still delivered first. Outside a run it is forgotten; a nested run forgets
+    /// what was asked before it. For other threads there is
+    /// [`Remote::break_loop`](crate::Remote::break_loop).
+    pub fn break_loop(&mut self, how: Break) {
+        self.broken = match how {
+            Break::Cancel => None,
+            how => Some(how),
+        };
+    }
+
+    /// How many times the loop has polled (`ev_iteration`): 0 before the first, and in its prepare
+    /// watchers; 1 in the callbacks of the first iteration.
+    #[must_use]
+    pub fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    /// How many runs are on the stack (`ev_depth`): 0 outside, 1 in a callback, more when nested.
+    #[must_use]
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Whether something keeps [`run`](Self::run) from returning: an active watcher that counts
+    /// ([`set_ref`](crate::Timer::set_ref)), or a deferred closure.
+    #[must_use]
+    pub fn has_refs(&self) -> bool {
+        self.refs > 0 || !self.deferred.is_empty()
+    }
+
+    /// Has `f` called at the end of this batch, when nothing is pending any more.
+    ///
+    /// For what should happen once after everything else: flush what callbacks have gathered, free
+    /// what they still look at. Deferred closures run in the order they were deferred; one deferred
+    /// by another runs in the next iteration, which then does not wait. They keep `run` from
+    /// returning.
+    ///
+    /// ```
+    /// # use evloop::{EvLoop, Run};
+    /// let mut ev = EvLoop::new()?;
+    /// ev.defer(|ev| assert_eq!(ev.pending_count(), 0));
+    /// ev.run()?;
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    pub fn defer(&mut self, f: impl FnOnce(&mut Self) + 'static) {
+        self.deferred.push_back(Box::new(f));
+    }
+
+    fn enter(&mut self, mode: Run, limit: Option<u64>) -> Result<bool> {
+        const DOING: &str = "running the loop";
+        if self.suspended.is_some() {
+            return Err(Error::new(ErrorKind::Suspended, DOING));
+        }
+        if self.closed_to_run > 0 {
+            return Err(Error::new(ErrorKind::Nested, DOING));
+        }
+        let run = Entered::new(self);
+        // 0. What is pending already.
+        run.0.dispatch();
+        let left = run.0.cycle(mode, limit)?;
+        drop(run);
+        // Nested runs leave it to the outermost.
+        match self.failure.take_if(|_| self.depth == 0) {
+            Some(cause) => Err(Error::callback(cause)),
+            None => Ok(left),
+        }
+    }
+
+    fn cycle(&mut self, mode: Run, limit: Option<u64>) -> Result<bool> {
+        loop {
+            // 4. Prepare watchers.
+            if !self.prepares.roster.is_empty() {
+                self.queue_prepares();
+                self.dispatch();
+            }
+            // 5. A break by now: no poll, no check.
+            if self.is_broken() {
+                break;
+            }
+            // 7 to 13.
+            let flags = self.wait(mode, limit)?;
+            // 14. Into the queues, in this order.
+            self.queue_events(flags);
+            // 15. Out of them.
+            self.dispatch();
+            self.call_deferred();
+            // 16.
+            if self.is_broken() || mode != Run::UntilDone || !self.has_refs() {
+                break;
+            }
+        }
+        Ok(self.has_refs())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.broken.is_some() || self.failure.is_some()
+    }
+
+    /// Whether the next iteration has something to do without the kernel.
+    pub(super) fn has_work_now(&self) -> bool {
+        self.board.live() > 0
+            || self.batch.is_open()
+            || self.idles_want_to_run()
+            || !self.later.is_empty()
+            || !self.deferred.is_empty()
+            || !self.posted.is_empty()
+            || self.shared.has_flags()
+            || self.fds.has_changes()
+            || self.poller.is_always_ready()
+    }
+
+    /// An idle watcher whose callback runs a nested loop must not keep that loop from sleeping.
+    fn idles_want_to_run(&self) -> bool {
+        self.active_idles > 0
+            && (self.depth < 2
+                || self.idles.iter().any(|(_, s)| s.head.is_active() && !s.head.pend.is_running()))
+    }
+
+    /// Steps 7 to 13: returns what was sent from other threads.
+    fn wait(&mut self, mode: Run, limit: Option<u64>) -> Result<u32> {
+        // 8. Time is read where it is needed.
+        let mut previous = self.now.get();
+        self.forget_time();
+        self.refreshed = false;
+        let limit = limit.map(|limit| self.now_nanos().saturating_add(limit));
+        // 10.
+        self.iteration = self.iteration.wrapping_add(1);
+        loop {
+            // 7. Changes of interest.
+            self.tell_changes();
+            // 9. How long. Failed changes have put events up, so the board is looked at last.
+            let busy = mode == Run::NoWait
+                || self.refs == 0
+                || self.idles_want_to_run()
+                || !self.later.is_empty()
+                || !self.deferred.is_empty()
+                || self.board.live() > 0;
+            let wait = if busy { Wait::Now } else { self.plan(limit) };
+            let announced = wait == Wait::Now || self.shared.announce_wait();
+            let mut wait = if announced { wait } else { Wait::Now };
+            if self.io_collect > 0 && !busy {
+                wait = self.collect(wait, previous);
+            }
+            // 11. The wait.
+            let polled = self.poll(wait);
+            // 12.
+            let flags = self.shared.take();
+            // 13.
+            self.forget_time();
+            if !self.heap.is_empty() || limit.is_some() || self.io_collect > 0 {
+                self.refresh();
+            }
+            previous = self.now.get();
+            match polled {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                    if flags != 0 || wait == Wait::Now {
+                        self.batch.reports.clear();
+                        self.batch.close();
+                        return Ok(flags);
+                    }
+                    continue;
+                }
+                Err(e) => return Err(Error::os(ErrorKind::Wait, "waiting for events", e)),
+                Ok(Polled::Stuck) => {
+                    return Err(Error::new(ErrorKind::Stuck, "waiting for events"));
+                }
+                Ok(Polled::Done) => {}
+            }
+            let may_be_in_vain = mode == Run::Once && wait != Wait::Now && flags == 0;
+            if may_be_in_vain && !self.has_found_something(limit) {
+                continue;
+            }
+            return Ok(flags);
+        }
+    }
+
+    /// Whether the wait has ended for a reason of the program's.
+    fn has_found_something(&mut self, limit: Option<u64>) -> bool {
+        if self.has_wanted_reports() {
+            return true;
+        }
+        let due = self.settle_first_timer();
+        let ends = [due, limit].into_iter().flatten().min();
+        ends.is_some_and(|end| end <= self.now_nanos())
+    }
+
+    /// How long the kernel may keep us: until the first timer, or the caller's limit.
+    #[inline]
+    fn plan(&mut self, limit: Option<u64>) -> Wait {
+        let due = self.settle_first_timer().filter(|due| *due != super::NEVER);
+        let end = match (due, limit) {
+            (None, None) => return Wait::Forever,
+            (Some(end), None) | (None, Some(end)) => end,
+            (Some(due), Some(limit)) => due.min(limit),
+        };
+        let left = end.saturating_sub(self.now_nanos());
+        match left.max(if left == 0 { 0 } else { self.timer_collect }) {
+            0 => Wait::Now,
+            left => Wait::For(Duration::from_nanos(left)),
+        }
+    }
+
+    /// Spends part of a wait asleep, so that events gather; returns the rest.
+    fn collect(&mut self, wait: Wait, previous: u64) -> Wait {
+        let since = self.now_nanos().saturating_sub(previous);
+        let mut nap = self.io_collect.saturating_sub(since);
+        if let Wait::For(limit) = wait {
+            // Never past the next timer.
+            nap = nap.min(nanos(limit));
+        }
+        if nap == 0 || wait == Wait::Now {
+            return wait;
+        }
+        let nap = Duration::from_nanos(nap);
+        self.outside(|ev| ev.clock.sleep(nap));
+        match wait {
+            Wait::For(limit) if limit > nap => Wait::For(limit - nap),
+            Wait::For(_) => Wait::Now,
+            wait => wait,
+        }
+    }
+
+    /// Between the hooks of [`on_wait`](EvLoop::on_wait).
+    #[inline]
+    fn outside<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if let Some(hooks) = &mut self.around_wait {
+            (hooks.before)();
+        }
+        let result = f(self);
+        if let Some(hooks) = &mut self.around_wait {
+            (hooks.after)();
+        }
+        result
+    }
+
+    #[inline]
+    fn poll(&mut self, wait: Wait) -> io::Result<Polled> {
+        // What is left of an array belongs to the wait that is over.
+        self.batch.close();
+        let polled = self.outside(|ev| ev.poll_backend(wait));
+        self.batch.close();
+        polled
+    }
+
+    #[cfg(not(feature = "test-util"))]
+    #[inline]
+    fn poll_backend(&mut self, wait: Wait) -> io::Result<Polled> {
+        self.poller.wait(wait, &mut self.batch.reports)?;
+        Ok(Polled::Done)
+    }
+
+    /// With a mock clock the loop polls where it would sleep, and moves the clock instead.
+    #[cfg(feature = "test-util")]
+    #[inline]
+    fn poll_backend(&mut self, wait: Wait) -> io::Result<Polled> {
+        let scripted = self.backend.is_none();
+        if self.clock.mock().is_none() && !scripted {
+            self.poller.wait(wait, &mut self.batch.reports)?;
+            return Ok(Polled::Done);
+        }
+        let asked = match wait {
+            Wait::For(_) if !scripted => Wait::Now,
+            wait => wait,
+        };
+        match self.poller.wait(asked, &mut self.batch.reports) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                // The script is at its end; only another thread can still do something.
+                if !self.has_handles() {
+                    return Ok(Polled::Stuck);
+                }
+                self.shared.await_bell()?;
+            }
+            other => other?,
+        }
+        if let (Wait::For(limit), Some(mock)) = (wait, self.clock.mock()) {
+            if self.batch.reports.len() == 0 && !self.shared.has_flags() {
+                mock.elapsed.set(mock.elapsed.get().saturating_add(nanos(limit)));
+            }
+        }
+        Ok(Polled::Done)
+    }
+
+    fn queue_events(&mut self, flags: u32) {
+        if flags & POSTED != 0 {
+            self.queue_posted();
+        }
+        if !self.checks.roster.is_empty() {
+            self.queue_checks();
+        }
+        if flags & NOTIFIED != 0 {
+            self.queue_asyncs();
+        }
+        self.expire_timers();
+        // The idle rule must know which priorities are busy, so then the reports are looked into.
+        self.admit_reports(self.active_idles > 0);
+        if !self.later.is_empty() {
+            self.queue_later();
+        }
+        if self.active_idles > 0 {
+            self.queue_idles();
+        }
+    }
+
+    fn call_deferred(&mut self) {
+        // Those deferred meanwhile are for the next iteration.
+        for _ in 0..self.deferred.len() {
+            let Some(f) = self.deferred.pop_front() else { return };
+            f(self);
+            self.dispatch();
+        }
+    }
+}
+
+/// How a wait ended, interruptions and failures apart.
+enum Polled {
+    Done,
+    /// It would never have ended (scripted backends only).
+    #[cfg_attr(not(feature = "test-util"), expect(dead_code))]
+    Stuck,
+}
+
+/// A run on the stack. Dropped when it returns and when it panics.
+struct Entered<'a>(&'a mut EvLoop);
+
+impl<'a> Entered<'a> {
+    fn new(ev: &'a mut EvLoop) -> Self {
+        ev.depth += 1;
+        ev.broken = None;
+        Self(ev)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let ev = &mut *self.0;
+        // Saturating: a callback may have swapped the loop for another one.
+        ev.depth = ev.depth.saturating_sub(1);
+        ev.unmute();
+        // 17. A break of one is used up; a break of all goes on to the enclosing runs.
+        if ev.depth == 0 || ev.broken == Some(Break::One) {
+            ev.broken = None;
+        }
+        if ev.depth == 0 {
+            ev.settle_first_timer();
+            // A foreign loop may be waiting on our descriptor now: senders must ring.
+            ev.shared.announce_wait();
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The loop's time, and the timers that run on it.
+//!
+//! Time is read at most twice in an iteration, before and after the wait, and only when a timer
+//! needs it. A reading left out is made up by the first use that follows, so nobody meets the time
+//! of an earlier iteration; from then on it stands still until the next wait.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::tenants::{Kind, TimerSlot};
+use super::{Deadline, EvLoop, Head, Key, NEVER};
+use crate::event::Events;
+
+impl EvLoop {
+    /// The loop's idea of now on the monotonic clock: the time of this iteration.
+    ///
+    /// It stands still while callbacks run; timers are relative to it. (libev keeps it to itself,
+    /// as `mn_now`.) A callback that has computed for long and wants the present moment calls
+    /// [`update_now`](Self::update_now) first.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        // Only the end of time has no `Instant`, and the monotonic clock is not there.
+        self.clock.instant(self.now_nanos()).unwrap_or_else(Instant::now)
+    }
+
+    /// The loop's idea of the wall-clock time (`ev_now`): read at the first use in an iteration, then
+    /// it stands still like [`now`](Self::now).
+    #[must_use]
+    pub fn wall_now(&self) -> SystemTime {
+        let wall = self.wall.get().unwrap_or_else(|| self.clock.wall());
+        self.wall.set(Some(wall));
+        wall
+    }
+
+    /// Reads both clocks again (`ev_now_update`).
+    ///
+    /// For callbacks that have taken long and are about to start timers. Timers due by the new time
+    /// still wait for the next iteration.
+    pub fn update_now(&mut self) {
+        self.refresh();
+        self.wall.set(Some(self.clock.wall()));
+    }
+
+    #[inline]
+    pub(crate) fn now_nanos(&self) -> u64 {
+        if !self.fresh.get() {
+            self.now.set(self.clock.now());
+            self.fresh.set(true);
+        }
+        self.now.get()
+    }
+
+    #[inline]
+    pub(crate) fn refresh(&self) {
+        self.now.set(self.clock.now());
+        self.fresh.set(true);
+    }
+
+    /// What was read is of an earlier moment.
+    #[inline]
+    pub(crate) fn forget_time(&self) {
+        self.fresh.set(false);
+        self.wall.set(None);
+    }
+
+    /// The time that a timer started now is relative to. Outside callbacks there is no time of an
+    /// iteration, so it is the present moment there.
+    #[inline]
+    pub(crate) fn start_time(&mut self) -> u64 {
+        if self.depth == 0 || self.fresh_timers && !self.refreshed {
+            self.refreshed = true;
+            self.refresh();
+        }
+        self.now_nanos()
+    }
+
+    /// The present moment, whatever the loop's time says.
+    pub(crate) fn real_nanos(&self) -> u64 {
+        self.clock.now()
+    }
+
+    pub(crate) fn nanos_of(&self, instant: Instant) -> u64 {
+        self.clock.at(instant)
+    }
+
+    pub(crate) fn instant_of(&self, at: u64) -> Option<Instant> {
+        self.clock.instant(at)
+    }
+
+    /// When the loop next needs to run although its descriptor is silent; `None` if never.
+    ///
+    /// For hosting the loop in a foreign one: wait until [`backend_fd`](Self::backend_fd) is
+    /// readable or this moment has come, then call [`turn`](Self::turn). It is the loop's now if
+    /// something waits already (an idle watcher, a deferred closure, a fed event).
+    ///
+    /// ```
+    /// # use evloop::EvLoop;
+    /// # use std::time::{Duration, Instant};
+    /// let mut ev = EvLoop::new()?;
+    /// assert_eq!(ev.next_deadline(), None);
+    /// ev.after(Duration::from_secs(1), |_| {});
+    /// assert!(ev.next_deadline().unwrap() > Instant::now());
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.has_work_now() {
+            return Some(self.now());
+        }
+        let first = self.heap.first()?;
+        let due = match self.timers.at(first.index) {
+            Some(slot) if slot.data.due != first.due => {
+                // The first entry is early, so another timer may be next.
+                let dues = self.heap.iter().filter_map(|e| self.timers.at(e.index));
+                dues.map(|slot| slot.data.due).min()?
+            }
+            _ => first.due,
+        };
+        self.clock.instant(due)
+    }
+
+    /// Stops the loop's time (`ev_suspend`): until [`resume`](Self::resume), `run` and `turn` are
+    /// refused, everything else works. A second call changes nothing.
+    ///
+    /// For programs that are stopped for a long time, such as a game in the background, and do not
+    /// want the timers of that time to come all at once.
+    pub fn suspend(&mut self) {
+        if self.suspended.is_none() {
+            self.update_now();
+            self.suspended = Some(self.now_nanos());
+        }
+    }
+
+    /// Moves every timer later by the time since [`suspend`](Self::suspend) (`ev_resume`). Without
+    /// a suspend before it, nothing happens.
+    pub fn resume(&mut self) {
+        let Some(since) = self.suspended.take() else { return };
+        self.update_now();
+        let gap = self.now_nanos().saturating_sub(since);
+        let Self { heap, timers, .. } = self;
+        heap.rewrite(|entry| {
+            let Some(slot) = timers.at_mut(entry.index) else { return entry };
+            slot.data.due = slot.data.due.saturating_add(gap);
+            Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry }
+        });
+    }
+
+    // --- timers --------------------------------------------------------------------------------
+
+    /// A number that orders equal deadlines by when it was drawn.
+    #[inline]
+    pub(crate) fn draw_ticket(&mut self) -> u32 {
+        if self.next_ticket == u32::MAX {
+            self.renumber();
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Tickets have run out: the timers get new ones in their present order.
+    #[cold]
+    fn renumber(&mut self) {
+        let Self { heap, timers, .. } = self;
+        heap.rewrite(|entry| match timers.at(entry.index) {
+            Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
+            None => entry,
+        });
+        // After a rewrite the heap is sorted, and its order is the order of the entries.
+        let mut next = 0;
+        heap.rewrite(|entry| {
+            let ticket = next;
+            next += 1;
+            if let Some(slot) = timers.at_mut(entry.index) {
+                slot.data.ticket = ticket;
+            }
+            Deadline { ticket, ..entry }
+        });
+        self.next_ticket = next;
+    }
+
+    /// Brings an early first entry to its true place, until the first one is true.
+    #[inline]
+    pub(crate) fn settle_first_timer(&mut self) -> Option<u64> {
+        loop {
+            let first = self.heap.first()?;
+            match self.timers.at(first.index) {
+                Some(slot) if slot.data.due > first.due => {
+                    let TimerSlot { data, .. } = slot;
+                    let entry = Deadline { due: data.due, ticket: data.ticket, ..first };
+                    self.heap.update(entry);
+                }
+                _ => return Some(first.due),
+            }
+        }
+    }
+
+    /// Queues every timer that is due, earliest first, and gives the repeating ones their next
+    /// deadline.
+    pub(crate) fn expire_timers(&mut self) {
+        if self.heap.is_empty() {
+            return;
+        }
+        let now = self.now_nanos();
+        // A repeater that is behind is due again at `now`. Its new ticket tells it from those that
+        // were due when this pass began, so it waits for the next iteration. Drawing up to one
+        // ticket per timer must not renumber in the middle.
+        if u32::MAX - self.next_ticket <= self.heap.len() as u32 {
+            self.renumber();
+        }
+        let first_new = self.next_ticket;
+        while let Some(due) = self.settle_first_timer() {
+            let Some(first) = self.heap.first() else { return };
+            if due > now || due == NEVER || due == now && first.ticket >= first_new {
+                return;
+            }
+            self.expire(first, now);
+        }
+    }
+
+    fn expire(&mut self, first: Deadline, now: u64) {
+        let key = self.timers.key_at(first.index);
+        let repeat = self.timers.get(key).map_or(0, |slot| slot.data.repeat);
+        if repeat == 0 {
+            self.heap.pop();
+            self.deactivate(Kind::Timer, key);
+            if let Some(slot) = self.timers.get_mut(key) {
+                // Started again without `set`, it fires at once.
+                if !slot.head.has(TimerSlot::ABSOLUTE) && !slot.head.has(TimerSlot::AFTER_SET) {
+                    slot.data.due = 0;
+                }
+            }
+        } else {
+            let ticket = self.draw_ticket();
+            let Some(slot) = self.timers.get_mut(key) else { return };
+            let mut due = first.due.saturating_add(repeat);
+            if due <= now {
+                due = if slot.head.has(TimerSlot::KEEP_PHASE) {
+                    let missed = (now - first.due) / repeat;
+                    first.due.saturating_add(repeat.saturating_mul(missed + 1))
+                } else {
+                    now
+                };
+            }
+            slot.data.due = due;
+            slot.data.ticket = ticket;
+            self.heap.update(Deadline { due, ticket, ..first });
+        }
+        self.queue(Kind::Timer, first.index, Events::TIMER);
+    }
+
+    pub(crate) fn verify_timers(&self) {
+        self.heap.verify();
+        for entry in self.heap.iter() {
+            let Some(slot) = self.timers.at(entry.index) else {
+                panic!("the heap holds timer {}, which was freed", entry.index);
+            };
+            assert!(
+                slot.head.is_active(),
+                "the heap holds timer {}, which is stopped",
+                entry.index
+            );
+            assert!(
+                (entry.due, entry.ticket) <= (slot.data.due, slot.data.ticket),
+                "the heap holds timer {} for later than it is due",
+                entry.index
+            );
+        }
+        let active = self.timers.iter().filter(|(_, slot)| slot.head.is_active()).count();
+        assert_eq!(active, self.heap.len(), "an active timer is not in the heap");
+    }
+
+    /// The slot of an active timer.
+    pub(crate) fn active_timer(&self, key: Key) -> Option<&TimerSlot> {
+        self.timers.get(key).filter(|slot| slot.head.has(Head::ACTIVE))
+    }
+
+    /// How long until an instant of the loop's clock, from the loop's now.
+    pub(crate) fn until(&self, due: u64) -> Duration {
+        match due {
+            NEVER => Duration::MAX,
+            due => Duration::from_nanos(due.saturating_sub(self.now_nanos())),
+        }
+    }
+}

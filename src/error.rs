@@ -1,0 +1,157 @@
+//! The one error type of the crate.
+//!
+//! An [`Error`] is one word wide and says three things: what kind of trouble it is ([`ErrorKind`]),
+//! what was being done, and, through [`source`](std::error::Error::source), what caused it. Its
+//! text is this level only; print the chain of sources for the rest.
+
+use std::{fmt, io};
+
+/// What evloop's fallible functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of trouble an [`Error`] reports.
+///
+/// More kinds may join; match with a `_` arm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The key names a watcher that was freed, or that belongs to another loop.
+    Stale,
+    /// An argument that cannot be acted on, such as edge- and level-triggered watchers on one
+    /// descriptor.
+    InvalidInput,
+    /// The backend in use cannot do this, for example edge-triggered watching with `poll`.
+    Unsupported,
+    /// The loop could not be created: no requested backend is usable, or a descriptor for it
+    /// could not be opened.
+    Create,
+    /// The system refused to watch a descriptor (`ENOSPC`, `ENOMEM`, `EBADF` …).
+    Register,
+    /// The kernel wait failed with something other than an interruption.
+    Wait,
+    /// The loop is suspended: call [`resume`](crate::EvLoop::resume) first.
+    Suspended,
+    /// `run` or `turn` was called where the loop cannot be entered: from the callback of a
+    /// prepare or check watcher.
+    Nested,
+    /// A callback reported an error with [`fail`](crate::EvLoop::fail); the error itself is the
+    /// source.
+    Callback,
+    /// A scripted backend was asked to wait for ever for something that nobody can send
+    /// (feature `test-util`).
+    Stuck,
+}
+
+/// An error of the loop or of one of its watchers.
+///
+/// ```
+/// use std::time::Duration;
+/// use evloop::{ErrorKind, EvLoop, Interest};
+///
+/// let mut ev = EvLoop::new()?;
+/// let input = ev.io(evloop::stdin()?, Interest::READ, |_, _| {});
+/// input.free(&mut ev);
+/// let error = input.start(&mut ev).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Stale);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    doing: &'static str,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// What kind of trouble this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The system's error number, where the cause is a refused system call.
+    #[must_use]
+    pub fn raw_os_error(&self) -> Option<i32> {
+        self.0.source.as_ref()?.downcast_ref::<io::Error>()?.raw_os_error()
+    }
+
+    #[cold]
+    pub(crate) fn new(kind: ErrorKind, doing: &'static str) -> Self {
+        Self(Box::new(Inner { kind, doing, source: None }))
+    }
+
+    #[cold]
+    pub(crate) fn os(kind: ErrorKind, doing: &'static str, cause: io::Error) -> Self {
+        Self::caused(kind, doing, Box::new(cause))
+    }
+
+    #[cold]
+    pub(crate) fn caused(
+        kind: ErrorKind,
+        doing: &'static str,
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self(Box::new(Inner { kind, doing, source: Some(cause) }))
+    }
+
+    #[cold]
+    pub(crate) fn stale(doing: &'static str) -> Self {
+        Self::new(ErrorKind::Stale, doing)
+    }
+}
+
+impl ErrorKind {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Stale => "the watcher was freed or belongs to another loop",
+            Self::InvalidInput => "invalid input",
+            Self::Unsupported => "not supported by the backend in use",
+            Self::Create => "the event loop could not be created",
+            Self::Register => "the system refused to watch the descriptor",
+            Self::Wait => "the kernel wait failed",
+            Self::Suspended => "the loop is suspended",
+            Self::Nested => "the loop cannot be run from a prepare or check callback",
+            Self::Callback => "a callback failed",
+            Self::Stuck => "nothing can end this wait",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.doing, self.0.kind.text())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("doing", &self.0.doing)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|e| e as _)
+    }
+}
+
+/// Keeps the meaning for programs whose `main` returns [`io::Result`]: the [`io::ErrorKind`] is
+/// the cause's where there is one.
+impl From<Error> for io::Error {
+    fn from(e: Error) -> Self {
+        let cause = e.0.source.as_ref().and_then(|s| s.downcast_ref::<io::Error>());
+        let kind = match (cause, e.0.kind) {
+            (Some(cause), _) => cause.kind(),
+            (None, ErrorKind::Stale) => io::ErrorKind::NotFound,
+            (None, ErrorKind::InvalidInput) => io::ErrorKind::InvalidInput,
+            (None, ErrorKind::Unsupported) => io::ErrorKind::Unsupported,
+            (None, _) => io::ErrorKind::Other,
+        };
+        Self::new(kind, e)
+    }
+}

@@ -1,0 +1,59 @@
+//! The wake-up channel: an eventfd that any thread, and any signal handler, may write to.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// A descriptor that becomes readable when it is rung.
+pub(crate) struct Bell(OwnedFd);
+
+impl Bell {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Makes the descriptor readable. Never blocks, never allocates, leaves `errno` alone.
+    ///
+    /// The result is not looked at: the one failure that can occur is `EAGAIN` when the counter is
+    /// full, and then the descriptor is readable already.
+    pub(crate) fn ring(&self) {
+        // SAFETY: the address of the calling thread's errno is valid as long as the thread runs.
+        let errno = unsafe { &raw mut *libc::__errno_location() };
+        // SAFETY: as above; a plain read of an int.
+        let saved = unsafe { errno.read() };
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+        // SAFETY: as above; a plain write of an int.
+        unsafe { errno.write(saved) };
+    }
+
+    /// Makes the descriptor silent again (level-triggered backends need that).
+    pub(crate) fn hush(&self) {
+        let mut count = [0; 8];
+        // EAGAIN, nothing to read, is the state that was asked for; nothing else can occur.
+        let _ = rustix::io::read(&self.0, &mut count);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ringing_keeps_errno_even_where_the_write_fails() {
+        let bell = Bell::new().unwrap();
+        rustix::io::write(&bell, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+        // SAFETY: this thread's errno.
+        unsafe { *libc::__errno_location() = 77 };
+        bell.ring();
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(77));
+        bell.hush();
+        bell.hush();
+    }
+}
