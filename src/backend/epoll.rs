@@ -6,7 +6,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -27,6 +26,8 @@ pub(super) struct Epoll {
     /// Cleared for good when the kernel has no `epoll_pwait2`.
     nanos: bool,
 }
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 struct Always {
     fd: u32,
@@ -58,9 +59,9 @@ impl Epoll {
         }
     }
 
-    fn wait_millis(&mut self, limit: Duration, reports: &mut Reports) -> Result<(), Errno> {
+    fn wait_millis(&mut self, nanos: u64, reports: &mut Reports) -> Result<(), Errno> {
         // Up, never down: a wait that ends early would be repeated at once, and again.
-        let millis = limit.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i64;
+        let millis = nanos.div_ceil(NANOS_PER_MILLI).min(i32::MAX as u64) as i64;
         let limit = Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 };
         self.wait_plain(Some(&limit), reports)
     }
@@ -125,13 +126,13 @@ impl Poller for Epoll {
                 self.wait_plain(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }), reports)?;
             }
             // Whole milliseconds need no finer call, and the plain one is cheaper.
-            Wait::For(limit) if !self.nanos || limit.subsec_nanos() % 1_000_000 == 0 => {
-                self.wait_millis(limit, reports)?;
+            Wait::For(nanos) if !self.nanos || nanos % NANOS_PER_MILLI == 0 => {
+                self.wait_millis(nanos, reports)?;
             }
-            Wait::For(limit) => match wait_nanos(self.set.as_fd(), &mut reports.events, limit) {
+            Wait::For(nanos) => match wait_nanos(self.set.as_fd(), &mut reports.events, nanos) {
                 Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                     self.nanos = false;
-                    self.wait_millis(limit, reports)?;
+                    self.wait_millis(nanos, reports)?;
                 }
                 other => other?,
             },

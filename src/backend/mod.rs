@@ -29,7 +29,6 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::event::epoll::{Event, EventData, EventFlags};
 
@@ -40,7 +39,8 @@ use crate::sys::wake::Bell;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wait {
     Now,
-    For(Duration),
+    /// At most so many nanoseconds, and not zero.
+    For(u64),
     Forever,
 }
 
@@ -92,6 +92,12 @@ impl Report {
         }
         let peer_close = (self.bits & libc::POLLRDHUP as u32) >> 10;
         Interest::from_bits((self.bits as u8 & 7) | peer_close as u8)
+    }
+
+    /// [`ready`](Self::ready), if it is nothing but readable, writable or urgent.
+    #[inline]
+    pub(crate) fn plain_readiness(self) -> Option<Interest> {
+        (self.bits & !7 == 0).then_some(Interest::from_bits(self.bits as u8))
     }
 
     /// Whether the descriptor was not open.

@@ -4,7 +4,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Poller, Reports, Wait, bits_of};
 use crate::Interest;
@@ -83,8 +82,8 @@ impl Poller for Poll {
     fn wait(&mut self, wait: Wait, reports: &mut Reports) -> io::Result<()> {
         reports.clear();
         let n = self.set.wait(match wait {
-            Wait::Now => Some(Duration::ZERO),
-            Wait::For(limit) => Some(limit),
+            Wait::Now => Some(0),
+            Wait::For(nanos) => Some(nanos),
             Wait::Forever => None,
         })?;
         let bell = self.bell.as_fd().as_raw_fd();

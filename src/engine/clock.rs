@@ -9,18 +9,13 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::sys::clock::monotonic_nanos;
 
 /// "Never": the value that saturating arithmetic ends at.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 pub(crate) fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(NEVER)
-}
-
-fn read(clock: ClockId) -> u64 {
-    let t = clock_gettime(clock);
-    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
 pub(crate) struct Clock {
@@ -44,7 +39,7 @@ impl Clock {
         let instant = Instant::now();
         Self {
             instant,
-            nanos: read(ClockId::Monotonic),
+            nanos: monotonic_nanos(),
             #[cfg(feature = "test-util")]
             mock: None,
         }
@@ -66,7 +61,7 @@ impl Clock {
         if let Some(mock) = &self.mock {
             return self.nanos.saturating_add(mock.elapsed.get());
         }
-        read(ClockId::Monotonic)
+        monotonic_nanos()
     }
 
     pub(crate) fn wall(&self) -> SystemTime {
@@ -121,7 +116,7 @@ mod tests {
             assert!(now <= system);
             let deadline = clock.at(system);
             assert!(clock.instant(deadline).unwrap() == system);
-            let before = read(ClockId::Monotonic);
+            let before = monotonic_nanos();
             assert!(clock.at(Instant::now()) >= before);
         }
     }

@@ -108,31 +108,58 @@ impl EvLoop {
         }
     }
 
-    /// The hot path: straight from the kernel's array to the callbacks.
+    /// The hot path: straight from the kernel's array to the callbacks. A callback behind a report
+    /// of nothing but what one plain watcher asked for is called right here; everything else is
+    /// judged at leisure.
     fn work_off_reports(&mut self, band: Band) {
         while let Some(report) = self.batch.take() {
-            match self.judge(report) {
-                Outcome::One(index, events) => self.call_io(index, events),
-                Outcome::Nobody => {}
-                Outcome::Several => {
-                    self.batch.next -= 1;
-                    self.put_up_reports();
-                    return;
+            if !self.call_if_plainly_ready(report) {
+                match self.judge(report) {
+                    Outcome::One(index, events) => self.call_io(index, events),
+                    Outcome::Nobody => {}
+                    Outcome::Several => {
+                        self.batch.next -= 1;
+                        self.put_up_reports();
+                        return;
+                    }
                 }
             }
-            if self.exact.take() {
-                self.put_up_reports();
-                return;
-            }
-            // A higher band has become ready.
-            if self.board.ready() >> band.index() > 1 {
+            if self.board.interrupts(band) {
+                // Somebody asked about a single watcher: the next to ask gets the answer cheaper.
+                if self.board.take_attention() {
+                    self.put_up_reports();
+                }
                 return;
             }
         }
         self.open_eyes();
+        self.board.settle(band);
+    }
+
+    /// The short way to [`Outcome::One`], call included; `false` does not mean that there is nobody.
+    #[inline(always)]
+    fn call_if_plainly_ready(&mut self, report: Report) -> bool {
+        let Some(entry) = self.fds.entry(report.fd) else { return false };
+        let Some((key, slot)) = self.ios.at_mut_with_key(entry.head) else { return false };
+        let Some(ready) = report.plain_readiness() else { return false };
+        let ready = ready & slot.data.interest;
+        let plain = entry.generation == report.generation
+            && slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE
+            && slot.head.pend.is_none()
+            && slot.data.next == IoSlot::NO_NEXT
+            && !ready.is_empty();
+        if !plain {
+            return false;
+        }
+        slot.head.pend = Pend::CALLED;
+        let cell = Rc::clone(&slot.cell);
+        let called = CalledIo { ev: self, key };
+        cell.call(called.ev, key, Events::from_bits(ready.bits().into()));
+        true
     }
 
     /// The batch is worked off: watchers started meanwhile take part from the next one on.
+    #[inline]
     fn open_eyes(&mut self) {
         while let Some(index) = self.batch.blind.pop() {
             if let Some(slot) = self.ios.at_mut(index) {
@@ -155,25 +182,8 @@ impl EvLoop {
     }
 
     /// Finds out whom a report is for, and mends the registration if it is for nobody.
-    #[inline]
+    #[inline(never)]
     fn judge(&mut self, report: Report) -> Outcome {
-        let Some(entry) = self.fds.get(report.fd) else { return Outcome::Nobody };
-        if entry.generation == report.generation {
-            if let Some(slot) = self.ios.at(entry.head) {
-                let ready = report.ready() & slot.data.interest;
-                let plain = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE
-                    && slot.head.pend.is_none()
-                    && slot.data.next == IoSlot::NO_NEXT;
-                if plain && !ready.is_empty() && !report.invalid() {
-                    return Outcome::One(entry.head, Events::from_bits(ready.bits().into()));
-                }
-            }
-        }
-        self.judge_slowly(report)
-    }
-
-    #[cold]
-    fn judge_slowly(&mut self, report: Report) -> Outcome {
         let Some(entry) = self.fds.get(report.fd) else { return Outcome::Nobody };
         if entry.generation != report.generation {
             // A registration that no number leads to any more: only a new set gets rid of it.
@@ -340,7 +350,7 @@ impl EvLoop {
 
     /// Whether one of the outstanding reports is for this io watcher.
     pub(crate) fn is_reported(&self, key: Key) -> bool {
-        self.exact.set(true);
+        self.board.ask_attention();
         self.reported().any(|index| index == key.index)
     }
 
@@ -396,14 +406,17 @@ impl EvLoop {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn queue_prepares(&mut self) {
         self.queue_roster(Kind::Prepare, Events::PREPARE, |ev| &ev.prepares);
     }
 
+    #[inline(never)]
     pub(crate) fn queue_checks(&mut self) {
         self.queue_roster(Kind::Check, Events::CHECK, |ev| &ev.checks);
     }
 
+    #[inline(never)]
     pub(crate) fn queue_posted(&mut self) {
         let posted = self.shared.take_posted();
         for _ in &posted {
@@ -413,6 +426,7 @@ impl EvLoop {
     }
 
     /// Queues the notifiers that called.
+    #[inline(never)]
     pub(crate) fn queue_asyncs(&mut self) {
         for place in 0..self.async_roster.end() {
             let Some(index) = self.async_roster.at(place) else { continue };
@@ -422,6 +436,7 @@ impl EvLoop {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn queue_later(&mut self) {
         for (kind, key, events) in std::mem::take(&mut self.later) {
             if let Some(head) = self.head_mut(kind, key) {
@@ -433,6 +448,7 @@ impl EvLoop {
 
     /// The idle rule: one priority's idle watchers, the highest that has any, and
     /// only if nothing else is pending there or above.
+    #[inline(never)]
     pub(crate) fn queue_idles(&mut self) {
         for band in Band::ALL_DOWN {
             if self.board.is_busy(band) {
@@ -496,20 +512,17 @@ impl EvLoop {
         slots.get(key).map(|slot| Rc::clone(&slot.cell))
     }
 
-    #[inline]
     fn call_io(&mut self, index: u32, events: Events) {
-        let key = self.ios.key_at(index);
-        let Some(slot) = self.ios.at_mut(index) else { return };
+        let Some((key, slot)) = self.ios.at_mut_with_key(index) else { return };
         if slot.head.pend.is_none() {
             slot.head.pend = Pend::CALLED;
         }
         let cell = Rc::clone(&slot.cell);
-        let called = Called { ev: self, kind: Kind::Io, key };
+        let called = CalledIo { ev: self, key };
         cell.call(called.ev, key, events);
     }
 
     /// The callback of a watcher has returned, or panicked.
-    #[inline]
     fn returned(&mut self, kind: Kind, key: Key) {
         let Some(head) = self.head_mut(kind, key) else {
             return;
@@ -534,6 +547,24 @@ impl Drop for Called<'_> {
     #[inline]
     fn drop(&mut self) {
         self.ev.returned(self.kind, self.key);
+    }
+}
+
+/// [`Called`] for io alone, so that the hot path need not ask for the kind.
+struct CalledIo<'a> {
+    ev: &'a mut EvLoop,
+    key: Key,
+}
+
+impl Drop for CalledIo<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(slot) = self.ev.ios.get_mut(self.key) else { return };
+        if slot.head.pend == Pend::CALLED {
+            slot.head.pend = Pend::NONE;
+        } else {
+            self.ev.returned(Kind::Io, self.key);
+        }
     }
 }
 

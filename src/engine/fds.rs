@@ -69,6 +69,11 @@ impl Fds {
         self.table.get(fd as usize).copied()
     }
 
+    #[inline]
+    pub(super) fn entry(&self, fd: u32) -> Option<&Entry> {
+        self.table.get(fd as usize)
+    }
+
     fn entry_mut(&mut self, fd: u32) -> Option<&mut Entry> {
         self.table.get_mut(fd as usize)
     }
@@ -405,7 +410,15 @@ impl EvLoop {
     }
 
     /// Tells the kernel what has changed since the last wait.
+    #[inline]
     pub(crate) fn tell_changes(&mut self) {
+        if self.fds.haunted || !self.fds.changed.is_empty() {
+            self.tell_each_change();
+        }
+    }
+
+    #[inline(never)]
+    fn tell_each_change(&mut self) {
         if self.fds.haunted {
             self.exorcise();
         }

@@ -93,9 +93,6 @@ pub struct EvLoop {
     pub(crate) fds: Fds,
     board: Board,
     batch: dispatch::Batch,
-    /// Somebody asked about a single io watcher while reports were outstanding: put them on the
-    /// board, where the answer is exact, after the callback that asked.
-    exact: Cell<bool>,
     poller: Box<dyn Poller>,
     shared: Arc<Shared>,
     refs: usize,
@@ -312,7 +309,6 @@ impl EvLoop {
             fds: Fds::new(),
             board: Board::new(),
             batch: dispatch::Batch::new(),
-            exact: Cell::new(false),
             poller,
             shared,
             refs: 0,

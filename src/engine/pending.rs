@@ -4,6 +4,7 @@
 //! the entry, so a second event joins the first (`feed` on a pending watcher) and `stop` takes the
 //! entry down, both in O(1). An entry taken down leaves a blank that dispatch skips.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use super::tenants::Kind;
@@ -103,8 +104,9 @@ pub(crate) struct Mark(u32);
 
 pub(crate) struct Board {
     bands: [Queue; Band::COUNT],
-    /// One bit per band that may hold an entry.
-    ready: u8,
+    /// One bit per band that may hold an entry, and [`Board::ATTENTION`] above them, so that the hot
+    /// path has one thing to look at between two calls.
+    ready: Cell<u8>,
     /// Entries that are no blanks and name a watcher.
     live: usize,
 }
@@ -124,22 +126,38 @@ impl Queue {
 
 impl Board {
     pub(crate) fn new() -> Self {
-        Self { bands: Default::default(), ready: 0, live: 0 }
+        Self { bands: Default::default(), ready: Cell::new(0), live: 0 }
     }
 
     pub(crate) fn live(&self) -> usize {
         self.live
     }
 
+    const ATTENTION: u8 = 1 << 7;
+
+    /// Whether something is ready above a band, or attention was asked for.
     #[inline]
-    pub(crate) fn ready(&self) -> u8 {
-        self.ready
+    pub(crate) fn interrupts(&self, band: Band) -> bool {
+        self.ready.get() >> band.0 > 1
+    }
+
+    /// Asks the hot path to stop after the present call; through a shared borrow, because it is asked
+    /// for by questions.
+    pub(crate) fn ask_attention(&self) {
+        self.ready.set(self.ready.get() | Self::ATTENTION);
+    }
+
+    pub(crate) fn take_attention(&self) -> bool {
+        let ready = self.ready.get();
+        self.ready.set(ready & !Self::ATTENTION);
+        ready & Self::ATTENTION != 0
     }
 
     /// The highest band that may hold an entry.
     #[inline]
     pub(crate) fn top(&self) -> Option<Band> {
-        (self.ready != 0).then(|| Band(7 - self.ready.leading_zeros() as u8))
+        let ready = self.ready.get() & !Self::ATTENTION;
+        (ready != 0).then(|| Band(7 - ready.leading_zeros() as u8))
     }
 
     /// Puts up a note and returns where. Positions repeat after 2³¹ entries in one band; two live
@@ -148,18 +166,18 @@ impl Board {
         let Mark(end) = self.end(band);
         let entry = Entry { what: What::Watcher(kind), index, events };
         self.bands[band.index()].entries.push_back(entry);
-        self.ready |= 1 << band.0;
+        self.set_ready(band);
         self.live += 1;
         Pend::at(end & (Pend::MODULUS - 1))
     }
 
     /// Puts up a note before all others of its band, whose positions stay as they are.
     pub(crate) fn push_front(&mut self, band: Band, entry: Entry) -> Pend {
+        self.set_ready(band);
+        self.live += usize::from(matches!(entry.what, What::Watcher(_)));
         let queue = &mut self.bands[band.index()];
         queue.base = queue.base.wrapping_sub(1);
         queue.entries.push_front(entry);
-        self.ready |= 1 << band.0;
-        self.live += usize::from(matches!(entry.what, What::Watcher(_)));
         Pend::at(queue.base & (Pend::MODULUS - 1))
     }
 
@@ -167,7 +185,7 @@ impl Board {
     pub(crate) fn push_posted(&mut self) {
         let entry = Entry { what: What::Posted, index: 0, events: Events::NONE };
         self.bands[Band::TOP.index()].entries.push_back(entry);
-        self.ready |= 1 << Band::TOP.0;
+        self.set_ready(Band::TOP);
     }
 
     /// Whether a band holds anything but notes for check watchers.
@@ -221,7 +239,7 @@ impl Board {
                 return Some(entry);
             }
         }
-        self.ready &= !(1 << band.0);
+        self.ready.set(self.ready.get() & !(1 << band.0));
         None
     }
 
@@ -247,9 +265,17 @@ impl Board {
         false
     }
 
+    /// A band has been worked off, as far as the caller knows.
+    #[inline]
+    pub(crate) fn settle(&mut self, band: Band) {
+        if self.bands[band.index()].entries.is_empty() {
+            self.ready.set(self.ready.get() & !(1 << band.0));
+        }
+    }
+
     /// Says that a band has something to call although no entry says so.
     pub(crate) fn set_ready(&mut self, band: Band) {
-        self.ready |= 1 << band.0;
+        self.ready.set(self.ready.get() | 1 << band.0);
     }
 
     pub(crate) fn verify(&self, mut pend_of: impl FnMut(Kind, u32) -> Option<(Band, Pend)>) {
@@ -260,7 +286,10 @@ impl Board {
                 if entry.what == What::Blank {
                     continue;
                 }
-                assert!(self.ready & 1 << band.0 != 0, "{band:?} holds entries but is not ready");
+                assert!(
+                    self.ready.get() & 1 << band.0 != 0,
+                    "{band:?} holds entries but is not ready"
+                );
                 let What::Watcher(kind) = entry.what else { continue };
                 live += 1;
                 let slot = pend_of(kind, entry.index);
@@ -294,7 +323,7 @@ mod tests {
             std::iter::from_fn(|| board.pop(Band::DEFAULT)).map(|e| (e.index, e.events)).collect();
         let both = Events::TIMER | Events::CUSTOM;
         assert_eq!(order, [(1, Events::TIMER), (2, both), (3, Events::TIMER)]);
-        assert_eq!((board.live(), board.ready()), (0, 0));
+        assert_eq!((board.live(), board.ready.get()), (0, 0));
     }
 
     #[test]

@@ -159,7 +159,9 @@ impl EvLoop {
             self.queue_events(flags);
             // 15. Out of them.
             self.dispatch();
-            self.call_deferred();
+            if !self.deferred.is_empty() {
+                self.call_deferred();
+            }
             // 16.
             if self.is_broken() || mode != Run::UntilDone || !self.has_refs() {
                 break;
@@ -186,10 +188,14 @@ impl EvLoop {
     }
 
     /// An idle watcher whose callback runs a nested loop must not keep that loop from sleeping.
+    #[inline]
     fn idles_want_to_run(&self) -> bool {
-        self.active_idles > 0
-            && (self.depth < 2
-                || self.idles.iter().any(|(_, s)| s.head.is_active() && !s.head.pend.is_running()))
+        self.active_idles > 0 && (self.depth < 2 || self.has_waiting_idle())
+    }
+
+    #[inline(never)]
+    fn has_waiting_idle(&self) -> bool {
+        self.idles.iter().any(|(_, slot)| slot.head.is_active() && !slot.head.pend.is_running())
     }
 
     /// Steps 7 to 13: returns what was sent from other threads.
@@ -251,19 +257,22 @@ impl EvLoop {
     }
 
     /// Whether the wait has ended for a reason of the program's.
+    #[inline(never)]
     fn has_found_something(&mut self, limit: Option<u64>) -> bool {
         if self.has_wanted_reports() {
             return true;
         }
-        let due = self.settle_first_timer();
-        let ends = [due, limit].into_iter().flatten().min();
-        ends.is_some_and(|end| end <= self.now_nanos())
+        if self.heap.is_empty() && limit.is_none() {
+            return false;
+        }
+        let now = self.now_nanos();
+        limit.is_some_and(|limit| limit <= now) || self.first_due_timer(now).is_some()
     }
 
     /// How long the kernel may keep us: until the first timer, or the caller's limit.
     #[inline]
     fn plan(&mut self, limit: Option<u64>) -> Wait {
-        let due = self.settle_first_timer().filter(|due| *due != super::NEVER);
+        let due = self.heap.first().map(|first| first.due).filter(|due| *due != super::NEVER);
         let end = match (due, limit) {
             (None, None) => return Wait::Forever,
             (Some(end), None) | (None, Some(end)) => end,
@@ -272,23 +281,23 @@ impl EvLoop {
         let left = end.saturating_sub(self.now_nanos());
         match left.max(if left == 0 { 0 } else { self.timer_collect }) {
             0 => Wait::Now,
-            left => Wait::For(Duration::from_nanos(left)),
+            left => Wait::For(left),
         }
     }
 
     /// Spends part of a wait asleep, so that events gather; returns the rest.
+    #[inline(never)]
     fn collect(&mut self, wait: Wait, previous: u64) -> Wait {
         let since = self.now_nanos().saturating_sub(previous);
         let mut nap = self.io_collect.saturating_sub(since);
         if let Wait::For(limit) = wait {
             // Never past the next timer.
-            nap = nap.min(nanos(limit));
+            nap = nap.min(limit);
         }
         if nap == 0 || wait == Wait::Now {
             return wait;
         }
-        let nap = Duration::from_nanos(nap);
-        self.outside(|ev| ev.clock.sleep(nap));
+        self.outside(|ev| ev.clock.sleep(Duration::from_nanos(nap)));
         match wait {
             Wait::For(limit) if limit > nap => Wait::For(limit - nap),
             Wait::For(_) => Wait::Now,
@@ -350,7 +359,7 @@ impl EvLoop {
         }
         if let (Wait::For(limit), Some(mock)) = (wait, self.clock.mock()) {
             if self.batch.reports.len() == 0 && !self.shared.has_flags() {
-                mock.elapsed.set(mock.elapsed.get().saturating_add(nanos(limit)));
+                mock.elapsed.set(mock.elapsed.get().saturating_add(limit));
             }
         }
         Ok(Polled::Done)
@@ -377,6 +386,7 @@ impl EvLoop {
         }
     }
 
+    #[inline(never)]
     fn call_deferred(&mut self) {
         // Those deferred meanwhile are for the next iteration.
         for _ in 0..self.deferred.len() {
@@ -417,7 +427,6 @@ impl Drop for Entered<'_> {
             ev.broken = None;
         }
         if ev.depth == 0 {
-            ev.settle_first_timer();
             // A foreign loop may be waiting on our descriptor now: senders must ring.
             ev.shared.announce_wait();
         }

@@ -95,6 +95,13 @@ impl<T> Slots<T> {
         self.slab.get_mut(index as usize)
     }
 
+    #[inline]
+    pub(crate) fn at_mut_with_key(&mut self, index: u32) -> Option<(Key, &mut T)> {
+        let slot = self.slab.get_mut(index as usize)?;
+        let generation = *self.generations.get(index as usize)?;
+        Some((Key { index, generation }, slot))
+    }
+
     /// The key of the present tenant of a place (or of the next, where there is none).
     #[inline]
     pub(crate) fn key_at(&self, index: u32) -> Key {

@@ -62,6 +62,13 @@ impl EvLoop {
         self.wall.set(None);
     }
 
+    /// [`start_time`](Self::start_time), if that takes no more than looking.
+    #[inline]
+    pub(crate) fn standing_time(&self) -> Option<u64> {
+        let stands = self.fresh.get() && self.depth > 0 && !self.fresh_timers;
+        stands.then(|| self.now.get())
+    }
+
     /// The time that a timer started now is relative to. Outside callbacks there is no time of an
     /// iteration, so it is the present moment there.
     #[inline]
@@ -92,6 +99,9 @@ impl EvLoop {
     /// readable or this moment has come, then call [`turn`](Self::turn). It is the loop's now if
     /// something waits already (an idle watcher, a deferred closure, a fed event).
     ///
+    /// Never later than the first timer, but perhaps earlier if that one was pushed back with
+    /// [`again`](crate::Timer::again); the turn then finds nothing to do and puts it right.
+    ///
     /// ```
     /// # use evloop::EvLoop;
     /// # use std::time::{Duration, Instant};
@@ -106,16 +116,7 @@ impl EvLoop {
         if self.has_work_now() {
             return Some(self.now());
         }
-        let first = self.heap.first()?;
-        let due = match self.timers.at(first.index) {
-            Some(slot) if slot.data.due != first.due => {
-                // The first entry is early, so another timer may be next.
-                let dues = self.heap.iter().filter_map(|e| self.timers.at(e.index));
-                dues.map(|slot| slot.data.due).min()?
-            }
-            _ => first.due,
-        };
-        self.clock.instant(due)
+        self.clock.instant(self.heap.first()?.due)
     }
 
     /// Stops the loop's time (`ev_suspend`): until [`resume`](Self::resume), `run` and `turn` are
@@ -157,6 +158,17 @@ impl EvLoop {
         ticket
     }
 
+    /// A ticket, unless the last one is near. Tickets may be drawn in vain.
+    #[inline]
+    pub(crate) fn draw_spare_ticket(&mut self) -> Option<u32> {
+        let ticket = self.next_ticket;
+        if ticket == u32::MAX {
+            return None;
+        }
+        self.next_ticket = ticket + 1;
+        Some(ticket)
+    }
+
     /// Tickets have run out: the timers get new ones in their present order.
     #[cold]
     fn renumber(&mut self) {
@@ -178,28 +190,39 @@ impl EvLoop {
         self.next_ticket = next;
     }
 
-    /// Brings an early first entry to its true place, until the first one is true.
+    /// The first timer that is due by now, if there is one. Entries that have come up early are
+    /// brought to their true places, and then those behind them too, until the first one is true: the
+    /// next wait ends no earlier than it must.
+    ///
+    /// Not before an entry has come up. Where the timers that are pushed back are always the ones that
+    /// would be due next, as with connections that are served in turn, that would be a sift per push.
     #[inline]
-    pub(crate) fn settle_first_timer(&mut self) -> Option<u64> {
+    pub(crate) fn first_due_timer(&mut self, now: u64) -> Option<Deadline> {
+        let mut first = self.heap.first().filter(|first| first.due <= now)?;
         loop {
-            let first = self.heap.first()?;
             match self.timers.at(first.index) {
-                Some(slot) if slot.data.due > first.due => {
-                    let TimerSlot { data, .. } = slot;
+                Some(TimerSlot { data, .. }) if data.due > first.due => {
                     let entry = Deadline { due: data.due, ticket: data.ticket, ..first };
                     self.heap.update(entry);
+                    first = self.heap.first()?;
                 }
-                _ => return Some(first.due),
+                _ => return (first.due <= now && first.due != NEVER).then_some(first),
             }
         }
     }
 
     /// Queues every timer that is due, earliest first, and gives the repeating ones their next
     /// deadline.
+    #[inline]
     pub(crate) fn expire_timers(&mut self) {
-        if self.heap.is_empty() {
-            return;
+        let first = self.heap.first();
+        if first.is_some_and(|first| first.due <= self.now_nanos()) {
+            self.expire_all();
         }
+    }
+
+    #[inline(never)]
+    fn expire_all(&mut self) {
         let now = self.now_nanos();
         // A repeater that is behind is due again at `now`. Its new ticket tells it from those that
         // were due when this pass began, so it waits for the next iteration. Drawing up to one
@@ -208,9 +231,8 @@ impl EvLoop {
             self.renumber();
         }
         let first_new = self.next_ticket;
-        while let Some(due) = self.settle_first_timer() {
-            let Some(first) = self.heap.first() else { return };
-            if due > now || due == NEVER || due == now && first.ticket >= first_new {
+        while let Some(first) = self.first_due_timer(now) {
+            if first.due == now && first.ticket >= first_new {
                 return;
             }
             self.expire(first, now);

@@ -4,6 +4,7 @@
 //! and safe, from `rustix`; a call stands here only because it is missing there or costs too much
 //! there.
 //!
+//! * [`clock`]: reading the monotonic clock.
 //! * [`epoll`]: waiting with nanosecond time-outs.
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`secure`]: whether the process runs with raised privileges.
@@ -11,7 +12,16 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod poll;
 pub(crate) mod secure;
 pub(crate) mod wake;
+
+/// Nanoseconds as the kernel counts time. 64 bits of them are 584 years, which fit.
+fn timespec(nanos: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: (nanos / 1_000_000_000) as libc::time_t,
+        tv_nsec: (nanos % 1_000_000_000) as libc::c_long,
+    }
+}

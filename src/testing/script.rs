@@ -157,7 +157,7 @@ impl Poller for Scripted {
         let mut state = self.0.0.borrow_mut();
         state.waits.push(match wait {
             Wait::Now => Some(Duration::ZERO),
-            Wait::For(limit) => Some(limit),
+            Wait::For(nanos) => Some(Duration::from_nanos(nanos)),
             Wait::Forever => None,
         });
         match state.steps.pop_front() {

@@ -134,6 +134,26 @@ impl EvLoop {
         self.heap.insert(Deadline { due, ticket, index: key.index });
     }
 
+    /// The usual `again`: in a callback, on an active timer with nothing pending, to a later time.
+    /// Returns whether it was that.
+    #[inline]
+    fn push_back(&mut self, key: Key) -> bool {
+        let (Some(now), Some(ticket)) = (self.standing_time(), self.draw_spare_ticket()) else {
+            return false;
+        };
+        let Some(slot) = self.timers.get_mut(key) else { return false };
+        let due = now.saturating_add(slot.data.repeat);
+        let usual = slot.head.flags & (Head::ACTIVE | Head::LATER) == Head::ACTIVE
+            && slot.head.pend.is_none()
+            && slot.data.repeat != 0
+            && due >= slot.data.due;
+        if usual {
+            slot.data.due = due;
+            slot.data.ticket = ticket;
+        }
+        usual
+    }
+
     /// Gives an active timer another deadline.
     fn reschedule(&mut self, key: Key, due: u64) {
         let ticket = self.draw_ticket();
@@ -252,7 +272,14 @@ impl Timer {
     #[inline]
     #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
     pub fn again(self, ev: &mut EvLoop) -> Self {
-        let Some(slot) = ev.timers.get(self.0) else { return self };
+        if !ev.push_back(self.0) {
+            self.again_in_general(ev);
+        }
+        self
+    }
+
+    fn again_in_general(self, ev: &mut EvLoop) {
+        let Some(slot) = ev.timers.get(self.0) else { return };
         let (active, repeat) = (slot.head.is_active(), slot.data.repeat);
         if !slot.head.pend.is_none() || slot.head.has(Head::LATER) {
             ev.unqueue(KIND, self.0);
@@ -272,7 +299,6 @@ impl Timer {
                 ev.schedule(self.0, due);
             }
         }
-        self
     }
 
     /// Makes the timer due `delay` from now, at once and in any state; a stopped one is started.
