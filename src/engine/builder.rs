@@ -63,9 +63,10 @@ impl Builder {
 
     /// Whether the environment variable `EVLOOP_FLAGS` is looked at. Default: yes.
     ///
-    /// It holds names separated by commas: `epoll`, `poll`. It fills in only what this builder left
-    /// open, so an explicit [`backend`](Self::backend) wins. Text that cannot be understood is
-    /// ignored as a whole, and so is all of it in a process that runs with raised privileges
+    /// It holds names separated by commas: `epoll` and `poll`. It fills in only what this builder left
+    /// open, so an explicit [`backend`](Self::backend) wins. The names `follow-fork`,
+    /// `no-stat-hints`, `no-unblock-signals` and `no-watch-clock-jumps` are known too; the watchers
+    /// they concern are not there yet. Text that cannot be understood is ignored as a whole, and so is all of it in a process that runs with raised privileges
     /// (set-user-ID and the like). libev's counterpart is `LIBEV_FLAGS`.
     pub fn env(mut self, look: bool) -> Self {
         self.env = look;
@@ -175,10 +176,15 @@ impl Builder {
     }
 }
 
+/// Names that are understood and that say nothing about backends.
+const OTHER_FLAGS: [&str; 4] =
+    ["follow-fork", "no-stat-hints", "no-unblock-signals", "no-watch-clock-jumps"];
+
 /// The backends named, in order; `None` if there is a word that means nothing.
 fn parse(flags: &str) -> Option<Vec<Backend>> {
-    let words = flags.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = flags.split(',').map(str::trim);
     words
+        .filter(|word| !word.is_empty() && !OTHER_FLAGS.contains(word))
         .map(|word| Backend::available().iter().copied().find(|backend| backend.name() == word))
         .collect()
 }
@@ -194,6 +200,8 @@ mod tests {
             ("", Some(vec![])),
             ("poll", Some(vec![Poll])),
             (" poll , epoll,", Some(vec![Poll, Epoll])),
+            ("follow-fork,poll", Some(vec![Poll])),
+            ("no-stat-hints", Some(vec![])),
             ("poll,kqueue", None),
             ("Poll", None),
             ("4", None),

@@ -95,7 +95,7 @@ impl EvLoop {
                 match entry.what {
                     What::Watcher(kind) => {
                         let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
-                        self.call(kind, key, entry.events, false);
+                        self.call(kind, key, entry.events, Pend::CALLED);
                     }
                     What::Posted => {
                         if let Some(f) = self.posted.pop_front() {
@@ -385,7 +385,11 @@ impl EvLoop {
         } else {
             0
         };
-        self.board.live() + self.missed.len() + reported
+        let again = |&&(kind, key, _): &&(Kind, Key, Events)| {
+            self.waiting.iter().any(|w| (w.kind, w.key) == (kind, key))
+        };
+        let missed = self.missed.len() - self.missed.iter().filter(again).count();
+        self.board.live() + missed + reported
     }
 
     // --- queueing, step 14 ---------------------------------------------------------------------
@@ -425,6 +429,11 @@ impl EvLoop {
         self.posted.extend(posted);
     }
 
+    /// Whether a started notifier's call waits to be taken.
+    pub(crate) fn is_any_async_called(&self) -> bool {
+        self.async_roster.iter().any(|i| self.asyncs.at(i).is_some_and(|s| s.caller.is_called()))
+    }
+
     /// Queues the notifiers that called.
     #[inline(never)]
     pub(crate) fn queue_asyncs(&mut self) {
@@ -438,12 +447,14 @@ impl EvLoop {
 
     #[inline(never)]
     pub(crate) fn queue_later(&mut self) {
-        for (kind, key, events) in std::mem::take(&mut self.later) {
+        for place in 0..self.later.len() {
+            let (kind, key, events) = self.later[place];
             if let Some(head) = self.head_mut(kind, key) {
                 head.flags &= !Head::LATER;
             }
             self.enqueue(kind, key, events);
         }
+        self.later.clear();
     }
 
     /// The idle rule: one priority's idle watchers, the highest that has any, and
@@ -469,11 +480,15 @@ impl EvLoop {
 
     // --- calling -------------------------------------------------------------------------------
 
-    /// Calls a watcher. `events` are delivered now; `missed` says that more of them wait already.
-    pub(crate) fn call(&mut self, kind: Kind, key: Key, events: Events, missed: bool) {
-        let pend = if missed { Pend::CALLED_AND_MISSED } else { Pend::CALLED };
+    /// Calls a watcher; `pend` is what its slot says meanwhile.
+    pub(crate) fn call(&mut self, kind: Kind, key: Key, events: Events, pend: Pend) {
         match self.head_mut(kind, key) {
             None => return,
+            // It was invoked while this waited, and runs a nested loop.
+            Some(head) if head.pend.is_running() => {
+                self.enqueue(kind, key, events);
+                return;
+            }
             Some(head) => head.pend = pend,
         }
         match kind {
@@ -529,9 +544,20 @@ impl EvLoop {
         };
         let missed = head.pend.has_missed();
         head.pend = Pend::NONE;
-        if missed {
-            let events = self.take_missed(kind, key);
-            self.feed(kind, key, events);
+        if !missed {
+            return;
+        }
+        // Invoked while an event waited: that is where it was, unless a nested run came by it.
+        if let Some(waiting) = self.take_waiting(kind, key) {
+            if self.board.holds(waiting.band, waiting.pend, kind, key.index) {
+                if let Some(head) = self.head_mut(kind, key) {
+                    head.pend = waiting.pend;
+                    head.queued_in = waiting.band;
+                }
+            }
+        }
+        if let Some(events) = self.take_missed(kind, key) {
+            self.enqueue(kind, key, events);
         }
     }
 }

@@ -138,6 +138,17 @@ impl EvLoop {
         union
     }
 
+    /// Whether a number has started watchers, and all of them ask for nothing.
+    fn is_asked_for_nothing(&self, fd: u32) -> bool {
+        let mut next = self.fds.get(fd).map_or(IoSlot::NO_NEXT, |entry| entry.head);
+        let mut active = false;
+        while let Some(slot) = self.ios.at(next) {
+            active |= slot.head.is_active();
+            next = slot.data.next;
+        }
+        active && self.union(fd, true).is_empty()
+    }
+
     /// Starts an io watcher.
     pub(crate) fn start_io(&mut self, key: Key) -> Result<()> {
         const DOING: &str = "starting an io watcher";
@@ -426,13 +437,15 @@ impl EvLoop {
             let Some(entry) = self.fds.entry_mut(fd) else { continue };
             entry.is_changed = false;
             let told = entry.told;
-            // One watcher and nothing special: the usual case, without walking the list.
             let union = self.union(fd, false);
-            if union == told || union.is_empty() {
-                continue;
-            }
             if union != self.union(fd, true) {
+                // To be told again when the callback that runs a nested loop has returned.
                 self.fds.muted.push(fd);
+            }
+            // Nobody is started: the lazy stop. Somebody is and asks for nothing: that is told, since
+            // the kernel reports hang-ups of what is registered whether asked or not.
+            if union == told || union.is_empty() && !self.is_asked_for_nothing(fd) {
+                continue;
             }
             if self.tell(fd, union).is_err() {
                 self.fail_fd(fd);

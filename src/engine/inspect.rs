@@ -24,15 +24,25 @@ impl EvLoop {
         self.verify_fds();
         self.board.verify(|kind, index| {
             let key = with_slots!(self, kind, slots => slots.key_at(index));
-            self.head(kind, key).map(|head| (head.queued_in, head.pend))
+            let waiting = self.waiting.iter().rfind(|w| (w.kind, w.key) == (kind, key));
+            match waiting {
+                Some(waiting) => Some((waiting.band, waiting.pend)),
+                None => self.head(kind, key).map(|head| (head.queued_in, head.pend)),
+            }
         });
         let counts = |head: &&Head| head.is_active() && !head.has(Head::EXEMPT);
         let refs: usize = self.heads().filter(|(_, _, head)| counts(head)).count();
         assert_eq!(refs, self.refs, "the count of references is off");
         let later = self.heads().filter(|(_, _, head)| head.has(Head::LATER)).count();
         assert_eq!(later, self.later.len(), "the list of events fed for later is off");
-        let missed = self.heads().filter(|(_, _, head)| head.pend.has_missed()).count();
-        assert_eq!(missed, self.missed.len(), "the list of events of running watchers is off");
+        for (kind, key, _) in &self.missed {
+            let known = self.head(*kind, *key).is_some_and(|head| head.pend.has_missed());
+            assert!(
+                known,
+                "events have collected for {kind:?} {}, which is not running",
+                key.index
+            );
+        }
         for (group, name) in [(&self.prepares, "prepare"), (&self.checks, "check")] {
             verify_roster(&group.slots, |slot| (slot.head, slot.place), &group.roster, name);
         }

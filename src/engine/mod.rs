@@ -128,6 +128,8 @@ pub struct EvLoop {
     later: Vec<(Kind, Key, Events)>,
     /// Events for watchers whose callback is on the stack.
     missed: Vec<(Kind, Key, Events)>,
+    /// Entries of watchers that were invoked while they waited: their slots say "running" meanwhile.
+    waiting: Vec<Waiting>,
     /// How many prepare and check callbacks are on the stack: `run` is refused meanwhile.
     closed_to_run: u32,
     suspended: Option<u64>,
@@ -139,6 +141,13 @@ pub struct EvLoop {
     backend: Option<Backend>,
     /// Threads: the loop, its keys' work and its callbacks stay on one.
     _not_send: std::marker::PhantomData<*const ()>,
+}
+
+struct Waiting {
+    kind: Kind,
+    key: Key,
+    band: Band,
+    pend: Pend,
 }
 
 struct AroundWait {
@@ -336,6 +345,7 @@ impl EvLoop {
             deferred: VecDeque::new(),
             later: Vec::new(),
             missed: Vec::new(),
+            waiting: Vec::new(),
             closed_to_run: 0,
             suspended: None,
             failure: None,
@@ -589,7 +599,12 @@ impl EvLoop {
         if pend.is_running() {
             head.pend = Pend::CALLED;
             if pend.has_missed() {
-                events |= self.take_missed(kind, key);
+                events |= self.take_missed(kind, key).unwrap_or_default();
+                if let Some(waiting) = self.take_waiting(kind, key) {
+                    if self.board.holds(waiting.band, waiting.pend, kind, key.index) {
+                        events |= self.board.cancel(waiting.band, waiting.pend);
+                    }
+                }
             }
         } else {
             head.pend = Pend::NONE;
@@ -598,9 +613,14 @@ impl EvLoop {
         events
     }
 
-    fn take_missed(&mut self, kind: Kind, key: Key) -> Events {
-        let place = self.missed.iter().position(|(k, other, _)| (*k, *other) == (kind, key));
-        place.map_or(Events::NONE, |place| self.missed.remove(place).2)
+    fn take_missed(&mut self, kind: Kind, key: Key) -> Option<Events> {
+        let place = self.missed.iter().position(|(k, other, _)| (*k, *other) == (kind, key))?;
+        Some(self.missed.remove(place).2)
+    }
+
+    fn take_waiting(&mut self, kind: Kind, key: Key) -> Option<Waiting> {
+        let place = self.waiting.iter().rposition(|w| (w.kind, w.key) == (kind, key))?;
+        Some(self.waiting.remove(place))
     }
 
     pub(crate) fn is_pending(&self, kind: Kind, key: Key) -> bool {
@@ -623,25 +643,22 @@ impl EvLoop {
     }
 
     pub(crate) fn invoke(&mut self, kind: Kind, key: Key, events: Events) -> bool {
-        match self.head(kind, key) {
-            None => false,
-            Some(head) if head.pend.is_running() => false,
-            Some(_) => {
-                // libev's ev_invoke leaves a pending event alone, but a slot has one word for
-                // "pending" and "running": put the event aside, it is due when the callback is back.
-                let waiting = self.head(kind, key).is_some_and(|head| !head.pend.is_none());
-                if waiting {
-                    let (band, pend) = match self.head(kind, key) {
-                        Some(head) => (head.queued_in, head.pend),
-                        None => return false,
-                    };
-                    let events = self.board.cancel(band, pend);
-                    self.missed.push((kind, key, events));
-                }
-                self.call(kind, key, events, waiting);
-                true
-            }
+        if kind == Kind::Io && self.batch.is_open() {
+            self.put_up_reports();
         }
+        let Some(head) = self.head(kind, key) else { return false };
+        let (band, pend) = (head.queued_in, head.pend);
+        if pend.is_running() {
+            return false;
+        }
+        if pend.is_none() {
+            self.call(kind, key, events, Pend::CALLED);
+        } else {
+            // What waits stays where it is and is found again when the callback returns.
+            self.waiting.push(Waiting { kind, key, band, pend });
+            self.call(kind, key, events, Pend::CALLED_AND_MISSED);
+        }
+        true
     }
 }
 

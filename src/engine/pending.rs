@@ -222,6 +222,13 @@ impl Board {
         events
     }
 
+    /// Whether a note still waits at its position.
+    pub(crate) fn holds(&self, band: Band, pend: Pend, kind: Kind, index: u32) -> bool {
+        let queue = &self.bands[band.index()];
+        let entry = pend.position().and_then(|position| queue.entries.get(queue.place(position)));
+        entry.is_some_and(|e| e.what == What::Watcher(kind) && e.index == index)
+    }
+
     fn entry_mut(&mut self, band: Band, pend: Pend) -> Option<&mut Entry> {
         let queue = &mut self.bands[band.index()];
         let place = queue.place(pend.position()?);

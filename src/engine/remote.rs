@@ -73,6 +73,11 @@ impl Shared {
         self.flags.swap(0, Ordering::AcqRel) & !WANTED
     }
 
+    /// What was taken could not be dealt with: the next to take it is the next run.
+    pub(crate) fn put_back(&self, flags: u32) {
+        self.flags.fetch_or(flags, Ordering::AcqRel);
+    }
+
     pub(crate) fn has_flags(&self) -> bool {
         self.flags.load(Ordering::Relaxed) & !WANTED != 0
     }

@@ -218,6 +218,7 @@ impl EvLoop {
                 || !self.deferred.is_empty()
                 || self.board.live() > 0;
             let wait = if busy { Wait::Now } else { self.plan(limit) };
+            let planned = wait;
             let announced = wait == Wait::Now || self.shared.announce_wait();
             let mut wait = if announced { wait } else { Wait::Now };
             if self.io_collect > 0 && !busy {
@@ -242,14 +243,19 @@ impl EvLoop {
                     }
                     continue;
                 }
-                Err(e) => return Err(Error::os(ErrorKind::Wait, "waiting for events", e)),
+                Err(e) => {
+                    // What was sent is for the next run.
+                    self.shared.put_back(flags);
+                    return Err(Error::os(ErrorKind::Wait, "waiting for events", e));
+                }
                 Ok(Polled::Stuck) => {
+                    self.shared.put_back(flags);
                     return Err(Error::new(ErrorKind::Stuck, "waiting for events"));
                 }
                 Ok(Polled::Done) => {}
             }
-            let may_be_in_vain = mode == Run::Once && wait != Wait::Now && flags == 0;
-            if may_be_in_vain && !self.has_found_something(limit) {
+            if mode == Run::Once && planned != Wait::Now && !self.has_found_something(limit, flags)
+            {
                 continue;
             }
             return Ok(flags);
@@ -258,8 +264,10 @@ impl EvLoop {
 
     /// Whether the wait has ended for a reason of the program's.
     #[inline(never)]
-    fn has_found_something(&mut self, limit: Option<u64>) -> bool {
-        if self.has_wanted_reports() {
+    fn has_found_something(&mut self, limit: Option<u64>, flags: u32) -> bool {
+        // A notifier may have been stopped since it called.
+        let called = flags & NOTIFIED != 0 && self.is_any_async_called();
+        if self.has_wanted_reports() || called || flags & !NOTIFIED != 0 {
             return true;
         }
         if self.heap.is_empty() && limit.is_none() {

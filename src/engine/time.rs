@@ -201,7 +201,10 @@ impl EvLoop {
         let mut first = self.heap.first().filter(|first| first.due <= now)?;
         loop {
             match self.timers.at(first.index) {
-                Some(TimerSlot { data, .. }) if data.due > first.due => {
+                // The ticket counts too: pushed back to the same moment it is behind its equals.
+                Some(TimerSlot { data, .. })
+                    if (data.due, data.ticket) > (first.due, first.ticket) =>
+                {
                     let entry = Deadline { due: data.due, ticket: data.ticket, ..first };
                     self.heap.update(entry);
                     first = self.heap.first()?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{error, fmt};
 
 use super::notifier::{Async, Notifier};
-use crate::EvLoop;
+use crate::{EvLoop, Events};
 
 /// Why a value was not sent; it comes back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,25 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
+/// Sees to it that what one call leaves in the queue is not forgotten, also when the callback panics.
+struct Rest<'a, T> {
+    ev: &'a mut EvLoop,
+    watcher: Async,
+    receiver: &'a Receiver<T>,
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        let left = {
+            let state = self.receiver.0.lock();
+            !state.queue.is_empty() || state.senders == 0
+        };
+        if left && self.watcher.is_active(self.ev) {
+            self.watcher.feed_later(self.ev, Events::ASYNC);
+        }
+    }
+}
+
 impl EvLoop {
     /// Makes a channel from other threads into this loop: `callback` is called with each value. At
     /// most `bound` values wait (at least one). The watcher is not started yet.
@@ -180,31 +199,24 @@ impl EvLoop {
         let inner = Arc::new(Inner { state: Mutex::new(state), bound });
         let receiver = Receiver(Arc::clone(&inner));
         let (watcher, notifier) = self.notifier(move |ev, e| {
+            let rest = Rest { ev, watcher: e.watcher, receiver: &receiver };
             for _ in 0..bound {
+                // The callback may have stopped or freed the channel; what is left stays.
+                if !rest.watcher.is_active(rest.ev) {
+                    return;
+                }
                 // Not held during the call, which may send.
                 let (value, senders) = {
                     let mut state = receiver.0.lock();
                     (state.queue.pop_front(), state.senders)
                 };
                 match value {
-                    Some(value) => callback(ev, value),
-                    None if senders == 0 => {
-                        e.watcher.stop(ev);
-                        return;
+                    Some(value) => callback(rest.ev, value),
+                    None if senders > 0 => return,
+                    None => {
+                        rest.watcher.stop(rest.ev);
                     }
-                    None => return,
                 }
-                // The callback may have stopped or freed the channel; the rest stays.
-                if !e.watcher.is_active(ev) {
-                    return;
-                }
-            }
-            let more = {
-                let state = receiver.0.lock();
-                !state.queue.is_empty() || state.senders == 0
-            };
-            if more {
-                e.watcher.feed_later(ev, e.ready);
             }
         });
         watcher.look_at_each_start(self);
