@@ -129,7 +129,10 @@ impl EvLoop {
                 if self.board.take_attention() {
                     self.put_up_reports();
                 }
-                return;
+                if self.batch.is_open() {
+                    return;
+                }
+                break;
             }
         }
         self.open_eyes();
@@ -231,6 +234,9 @@ impl EvLoop {
     /// Puts what is left of the kernel's array up on the board, in its place: behind what was
     /// queued before it, ahead of what was fed since.
     pub(crate) fn put_up_reports(&mut self) {
+        if !self.batch.is_open() {
+            return;
+        }
         let mut ready = Vec::new();
         while let Some(report) = self.batch.take() {
             let Some(entry) = self.fds.get(report.fd) else { continue };
@@ -258,7 +264,14 @@ impl EvLoop {
         // of the rest, whose positions must not change.
         let mut before = Vec::new();
         while self.board.has_before(band, mark) {
-            before.extend(self.board.pop(band));
+            let Some(entry) = self.board.pop(band) else { break };
+            if let What::Watcher(kind) = entry.what {
+                let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
+                if let Some(head) = self.head_mut(kind, key) {
+                    head.pend = Pend::NONE;
+                }
+            }
+            before.push(entry);
         }
         for (index, events) in ready.into_iter().rev() {
             let entry = Entry { what: What::Watcher(Kind::Io), index, events };
@@ -366,7 +379,9 @@ impl EvLoop {
                 let slot = self.ios.at(index)?;
                 next = slot.data.next;
                 let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
-                let hit = open && report.ready().intersects(slot.data.interest);
+                let hears =
+                    !slot.head.pend.is_running() || slot.data.interest.contains(Interest::EDGE);
+                let hit = open && hears && report.ready().intersects(slot.data.interest);
                 Some(hit.then_some(index))
             })
             .flatten()

@@ -346,6 +346,14 @@ impl EvLoop {
     /// Changes what an io watcher asks for, in any state.
     pub(crate) fn set_io_interest(&mut self, key: Key, interest: Interest) -> Result<()> {
         const DOING: &str = "changing the interest of an io watcher";
+        let Some(slot) = self.ios.get(key) else { return Err(Error::stale(DOING)) };
+        let added = interest - slot.data.interest;
+        let told = self.fds.get(slot.data.fd).map_or(Interest::NONE, |entry| entry.told);
+        if self.batch.is_open() && told.intersects(added) {
+            // Another watcher of the number has asked for that already, and the answer, if it is among
+            // the outstanding reports, is older than this one's question.
+            self.put_up_reports();
+        }
         let Some(slot) = self.ios.get_mut(key) else { return Err(Error::stale(DOING)) };
         let old = std::mem::replace(&mut slot.data.interest, interest);
         let (fd, active, pend, band) =
@@ -368,11 +376,10 @@ impl EvLoop {
         }
         // What is no longer asked for is not told, also if it had been queued already.
         let lost = Events::from_bits((old - interest).bits().into()) & Events::from_bits(15);
-        if !lost.is_empty() && !pend.is_none() && !pend.is_running() {
-            if self.board.narrow(band, pend, lost) {
-                if let Some(slot) = self.ios.get_mut(key) {
-                    slot.head.pend = super::Pend::NONE;
-                }
+        let queued = !pend.is_none() && !pend.is_running();
+        if queued && !lost.is_empty() && self.board.narrow(band, pend, lost) {
+            if let Some(slot) = self.ios.get_mut(key) {
+                slot.head.pend = super::Pend::NONE;
             }
         }
         Ok(())

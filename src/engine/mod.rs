@@ -124,7 +124,7 @@ pub struct EvLoop {
     pub(crate) async_roster: Roster,
 
     posted: VecDeque<Posted>,
-    deferred: VecDeque<Box<dyn FnOnce(&mut EvLoop)>>,
+    deferred: VecDeque<Deferred>,
     later: Vec<(Kind, Key, Events)>,
     /// Events for watchers whose callback is on the stack.
     missed: Vec<(Kind, Key, Events)>,
@@ -142,6 +142,8 @@ pub struct EvLoop {
     /// Threads: the loop, its keys' work and its callbacks stay on one.
     _not_send: std::marker::PhantomData<*const ()>,
 }
+
+type Deferred = Box<dyn FnOnce(&mut EvLoop)>;
 
 struct Waiting {
     kind: Kind,
@@ -296,7 +298,6 @@ impl EvLoop {
     }
 
     /// Options for a new loop.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
     }

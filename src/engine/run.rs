@@ -328,9 +328,8 @@ impl EvLoop {
 
     #[inline]
     fn poll(&mut self, wait: Wait) -> io::Result<Polled> {
-        // What is left of an array belongs to the wait that is over.
-        self.batch.close();
         let polled = self.outside(|ev| ev.poll_backend(wait));
+        // They are admitted when it is their turn.
         self.batch.close();
         polled
     }
@@ -384,8 +383,9 @@ impl EvLoop {
             self.queue_asyncs();
         }
         self.expire_timers();
-        // The idle rule must know which priorities are busy, so then the reports are looked into.
-        self.admit_reports(self.active_idles > 0);
+        // The idle rule must know which priorities are busy, and what was fed for later joins what is
+        // ready now: in both cases the reports are looked into before they have their turn.
+        self.admit_reports(self.active_idles > 0 || !self.later.is_empty());
         if !self.later.is_empty() {
             self.queue_later();
         }

@@ -372,13 +372,13 @@ impl Timer {
     #[must_use]
     pub fn remaining(self, ev: &EvLoop) -> Duration {
         let Some(slot) = ev.timers.get(self.0) else { return Duration::ZERO };
-        let moment = slot.head.is_active() || slot.head.has(TimerSlot::ABSOLUTE);
-        if moment && !(slot.head.has(TimerSlot::AFTER_SET) && !slot.head.is_active()) {
-            return ev.until(slot.data.due);
-        }
-        let left = match ev.afters.get(&self.0.index) {
-            Some(after) if slot.head.has(TimerSlot::AFTER_SET) => *after,
-            _ => slot.data.due,
+        let left = match (slot.head.is_active(), slot.head.has(TimerSlot::AFTER_SET)) {
+            (true, _) => return ev.until(slot.data.due),
+            (false, true) => ev.afters.get(&self.0.index).copied().unwrap_or(0),
+            (false, false) if slot.head.has(TimerSlot::ABSOLUTE) => {
+                return ev.until(slot.data.due);
+            }
+            (false, false) => slot.data.due,
         };
         if left == NEVER { Duration::MAX } else { Duration::from_nanos(left) }
     }

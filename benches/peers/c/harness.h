@@ -1,0 +1,512 @@
+/* What every C contender does, and the parts of it that must be the same for all: src/workload.rs for C.
+ *
+ * A contender includes this, defines the hooks declared below, and has a program
+ *
+ *     PROGRAM pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS
+ *           | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS
+ *           | memory TIMERS WATCHERS | timer100us COUNT
+ *
+ * that prints its figures as key=value lines. Everything is static and in one translation unit, so that the compiler
+ * may inline the hooks where they are measured.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IDLE_TIMEOUT_S 10             /* what `pipes --timeout` re-arms for every event: never due, always there */
+#define AGAIN_DELAY_S 60              /* what every `again` asks for: later than any deadline it meets */
+#define AGAINS_PER_CLOCK_READ 1000    /* a loop re-reads its clock once per iteration, not once per event */
+#define NS_PER_S 1000000000ull
+
+/* ---- hooks of the contender --------------------------------------------------------------------------------- */
+
+/* pipes: watch every ring_reader[i], calling ring_pass_on(i) for it (and re-arming its time-out, if asked), and stop
+ * the loop when ring_is_done(); then run the loop until that. */
+static void pipes_watch(int with_timeout);
+static void pipes_run(void);
+
+/* addremove, toggle and memory: io watchers on quiet descriptors; made and started, then stopped and started. A
+ * pass is one turn of the loop that does not wait. */
+static void watchers_make(const int *fds, long count);
+static void watcher_stop(long index);
+static void watcher_start(long index);
+static void loop_pass(void);
+
+/* timers and memory: one-shot or re-armed timers that count timers_fired; run_inside runs job in a callback of the
+ * loop and returns after the loop has; timers_run returns once timers_fired has reached count. `again` re-arms to
+ * AGAIN_DELAY_S from the loop's idea of now, which clock_update brings up to date. */
+static void timers_make(long count);
+static void timer_start(long index, uint64_t after_ns);
+static void timer_stop(long index);
+static void timer_again(long index);
+static void clock_update(void);
+static void run_inside(void (*job)(void));
+static void timers_run(long count);
+
+/* The rest measure nothing themselves but one stretch of time each. */
+static void busy_run(uint64_t turns);
+static void latency_run(uint64_t count);        /* a 100 us timer, count times, one after the other */
+static int latency_supported(void);
+
+/* pingpong and coalesced: two loops; a wake-up of loop `me` calls heard(me) in the thread that runs it. */
+static void wakers_make(void);
+static void waker_send(int to);
+static void waker_run(int me);                  /* runs until waker_stop(me) was called inside */
+static void waker_stop(int me);
+static void waker_run_inside(void (*job)(void)); /* runs job in a callback of loop 0, then until waker_stop(0) */
+static void heard(int me);
+
+/* ---- small things ------------------------------------------------------------------------------------------- */
+
+static void die(const char *what)
+{
+    fprintf(stderr, "%s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void check(int holds, const char *claim)
+{
+    if (!holds) {
+        fprintf(stderr, "not so: %s\n", claim);
+        exit(1);
+    }
+}
+
+static void *make_array(size_t count, size_t size)
+{
+    void *array = malloc(count * size);
+    if (!array)
+        die("malloc");
+    return array;
+}
+
+static void report(const char *key, double value)
+{
+    printf("%s=%.3f\n", key, value);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec time;
+    if (clock_gettime(clock, &time))
+        die("clock_gettime");
+    return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t cpu_ns(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+static uint64_t wall_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static double resident_bytes(void)
+{
+    long pages;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (!statm || fscanf(statm, "%*s %ld", &pages) != 1)
+        die("/proc/self/statm");
+    fclose(statm);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* The same numbers for every contender and every run (xorshift64*). */
+static uint64_t random_state = 0x9E3779B97F4A7C15ull;
+
+static uint64_t random_below(uint64_t limit)
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    return (uint64_t)((unsigned __int128)(random_state * 0x2545F4914F6CDD1Dull) * limit >> 64);
+}
+
+static void socket_pair(int ends[2])
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends))
+        die("socketpair");
+}
+
+/* `count` descriptors that never become ready. */
+static int *quiet_descriptors(long count)
+{
+    int *fds = make_array((size_t)count + 1, sizeof *fds);
+    for (long made = 0; made < count; made += 2)
+        socket_pair(fds + made);
+    return fds;
+}
+
+/* ---- the ring of socket pairs ------------------------------------------------------------------------------- */
+
+/* A token is a byte; reading one at pair i writes one to pair i + 1, while writes remain. */
+static long ring_pairs, ring_active;
+static int *ring_reader, *ring_writer;
+static uint64_t ring_writes_left, ring_events, ring_events_due;
+
+static inline int ring_is_done(void)
+{
+    return ring_events == ring_events_due;
+}
+
+static inline void ring_write_to(long index)
+{
+    if (send(ring_writer[index], "e", 1, 0) != 1)
+        die("send");
+}
+
+static inline void ring_pass_on(long index)
+{
+    char byte;
+    if (recv(ring_reader[index], &byte, 1, 0) != 1)
+        die("recv");
+    ring_events++;
+    if (ring_writes_left) {
+        ring_writes_left--;
+        ring_write_to(index + 1 == ring_pairs ? 0 : index + 1);
+    }
+}
+
+static void ring_round(uint64_t writes)
+{
+    ring_writes_left = writes;
+    ring_events_due = ring_events + writes + (uint64_t)ring_active;
+    for (long token = 0; token < ring_active; token++)
+        ring_write_to(token * ring_pairs / ring_active);
+    pipes_run();
+    check(ring_is_done(), "the loop comes back when the round is over");
+}
+
+static void workload_pipes(long pairs, long active, uint64_t writes, uint64_t rounds, int with_timeout)
+{
+    ring_pairs = pairs;
+    ring_active = active;
+    ring_reader = make_array((size_t)pairs, sizeof *ring_reader);
+    ring_writer = make_array((size_t)pairs, sizeof *ring_writer);
+    for (long pair = 0; pair < pairs; pair++) {
+        int ends[2];
+        socket_pair(ends);
+        ring_reader[pair] = ends[0];
+        ring_writer[pair] = ends[1];
+    }
+    pipes_watch(with_timeout);
+    ring_round(writes); /* faults memory in and registers what was coalesced */
+
+    uint64_t events_before = ring_events;
+    uint64_t wall = wall_ns(), cpu = cpu_ns();
+    for (uint64_t round = 0; round < rounds; round++)
+        ring_round(writes);
+    wall = wall_ns() - wall;
+    cpu = cpu_ns() - cpu;
+    double events = (double)(ring_events - events_before);
+    report("events", events);
+    report("wall_ns", (double)wall / events);
+    report("cpu_ns", (double)cpu / events);
+}
+
+/* ---- adding and removing ------------------------------------------------------------------------------------ */
+
+static void workload_addremove(long count, uint64_t rounds)
+{
+    watchers_make(quiet_descriptors(count), count);
+    loop_pass();
+    uint64_t remove = 0, add = 0;
+    for (uint64_t round = 0; round < rounds; round++) {
+        uint64_t begin = cpu_ns();
+        for (long index = 0; index < count; index++)
+            watcher_stop(index);
+        loop_pass();
+        remove += cpu_ns() - begin;
+
+        begin = cpu_ns();
+        for (long index = 0; index < count; index++)
+            watcher_start(index);
+        loop_pass();
+        add += cpu_ns() - begin;
+    }
+    double operations = (double)count * (double)rounds;
+    report("remove_ns", (double)remove / operations);
+    report("add_ns", (double)add / operations);
+}
+
+static void workload_toggle(long count, uint64_t rounds)
+{
+    watchers_make(quiet_descriptors(count), count);
+    loop_pass();
+    uint64_t begin = cpu_ns();
+    for (uint64_t round = 0; round < rounds; round++) {
+        for (long index = 0; index < count; index++) {
+            watcher_stop(index);
+            watcher_start(index);
+        }
+        loop_pass();
+    }
+    report("toggle_ns", (double)(cpu_ns() - begin) / ((double)count * (double)rounds));
+}
+
+/* ---- timers ------------------------------------------------------------------------------------------------- */
+
+/* The order of things is told at TimerPlan in src/workload.rs. */
+static long timers_count, timers_fired;
+static uint64_t timers_agains;
+static uint64_t *timers_soon, *timers_far;
+static uint32_t *timers_cancel_order;
+
+static void timers_plan(void)
+{
+    size_t count = (size_t)timers_count;
+    timers_soon = make_array(count, sizeof *timers_soon);
+    timers_far = make_array(count, sizeof *timers_far);
+    timers_cancel_order = make_array(count, sizeof *timers_cancel_order);
+    for (size_t timer = 0; timer < count; timer++)
+        timers_soon[timer] = random_below(NS_PER_S);
+    for (size_t timer = 0; timer < count; timer++)
+        timers_far[timer] = 10 * NS_PER_S + random_below(50 * NS_PER_S);
+    for (size_t timer = 0; timer < count; timer++)
+        timers_cancel_order[timer] = (uint32_t)timer;
+    for (size_t last = count - 1; last > 0; last--) {
+        size_t other = random_below(last + 1);
+        uint32_t swapped = timers_cancel_order[last];
+        timers_cancel_order[last] = timers_cancel_order[other];
+        timers_cancel_order[other] = swapped;
+    }
+}
+
+static void timers_start_soon(void)
+{
+    uint64_t begin = cpu_ns();
+    for (long timer = 0; timer < timers_count; timer++)
+        timer_start(timer, timers_soon[timer]);
+    report("start_ns", (double)(cpu_ns() - begin) / (double)timers_count);
+}
+
+static void timers_start_far(void)
+{
+    for (long timer = 0; timer < timers_count; timer++)
+        timer_start(timer, timers_far[timer]);
+}
+
+static void timers_cancel_far(void)
+{
+    timers_start_far();
+    uint64_t begin = cpu_ns();
+    for (long turn = 0; turn < timers_count; turn++)
+        timer_stop(timers_cancel_order[turn]);
+    report("cancel_ns", (double)(cpu_ns() - begin) / (double)timers_count);
+}
+
+static void timers_again_far(void)
+{
+    timers_start_far();
+    uint64_t begin = cpu_ns();
+    for (uint64_t batch = 0; batch < timers_agains / AGAINS_PER_CLOCK_READ; batch++) {
+        clock_update();
+        for (int again = 0; again < AGAINS_PER_CLOCK_READ; again++)
+            timer_again((long)random_below((uint64_t)timers_count));
+    }
+    report("again_ns", (double)(cpu_ns() - begin) / (double)timers_agains);
+}
+
+static void workload_timers(long count, uint64_t agains)
+{
+    timers_count = count;
+    timers_agains = agains;
+    timers_plan();
+    timers_make(count);
+    run_inside(timers_start_soon);
+    usleep(1100 * 1000);
+    uint64_t begin = cpu_ns();
+    timers_run(count);
+    report("fire_ns", (double)(cpu_ns() - begin) / (double)count);
+    check(timers_fired == count, "every timer fires once");
+    run_inside(timers_cancel_far);
+    run_inside(timers_again_far);
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------------ */
+
+static uint64_t trips, trips_heard[2];
+static int trips_coalesced;
+
+static void heard(int me)
+{
+    if (trips_coalesced) {
+        waker_stop(me);
+        return;
+    }
+    trips_heard[me]++;
+    /* The side that began, 0, hears the last word. */
+    if (me == 1 || trips_heard[me] < trips)
+        waker_send(1 - me);
+    if (trips_heard[me] == trips)
+        waker_stop(me);
+}
+
+/* Keeps the calling thread on a processor of its own. Left alone, the scheduler may put both sides on one, where
+ * a wake-up is a mere switch and costs a quarter; that choice is not the contenders' doing. */
+static void stay_on_processor(int side)
+{
+    cpu_set_t allowed, only;
+    if (sched_getaffinity(0, sizeof allowed, &allowed))
+        die("sched_getaffinity");
+    for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+        if (!CPU_ISSET(processor, &allowed) || side-- > 0)
+            continue;
+        CPU_ZERO(&only);
+        CPU_SET(processor, &only);
+        if (sched_setaffinity(0, sizeof only, &only))
+            die("sched_setaffinity");
+        return;
+    }
+}
+
+static void *trips_second_side(void *unused)
+{
+    stay_on_processor(1);
+    waker_run(1);
+    return unused;
+}
+
+static void workload_pingpong(uint64_t round_trips)
+{
+    pthread_t other;
+    trips = round_trips;
+    wakers_make();
+    uint64_t begin = wall_ns();
+    if (pthread_create(&other, NULL, trips_second_side, NULL))
+        die("pthread_create");
+    stay_on_processor(0);
+    waker_send(1);
+    waker_run(0);
+    pthread_join(other, NULL);
+    report("round_trip_us", (double)(wall_ns() - begin) / 1000.0 / (double)round_trips);
+}
+
+static uint64_t coalesced_sends;
+
+static void *coalesced_sender(void *unused)
+{
+    uint64_t begin = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    for (uint64_t sent = 0; sent < coalesced_sends; sent++)
+        waker_send(0);
+    report("send_ns", (double)(clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)coalesced_sends);
+    return unused;
+}
+
+/* The loop is inside this callback for as long as the other thread sends. */
+static void coalesced_callback(void)
+{
+    pthread_t sender;
+    if (pthread_create(&sender, NULL, coalesced_sender, NULL))
+        die("pthread_create");
+    pthread_join(sender, NULL);
+}
+
+static void workload_coalesced(uint64_t sends)
+{
+    coalesced_sends = sends;
+    trips_coalesced = 1;
+    wakers_make();
+    waker_run_inside(coalesced_callback);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------------- */
+
+static void workload_busy(uint64_t turns)
+{
+    watchers_make(quiet_descriptors(1), 1);
+    uint64_t begin = cpu_ns();
+    busy_run(turns);
+    report("turn_ns", (double)(cpu_ns() - begin) / (double)turns);
+}
+
+static long memory_timers;
+
+static void memory_start_timers(void)
+{
+    for (long timer = 0; timer < memory_timers; timer++)
+        timer_start(timer, IDLE_TIMEOUT_S * NS_PER_S);
+}
+
+static void workload_memory(long timers, long watchers)
+{
+    memory_timers = timers;
+    double before = resident_bytes();
+    timers_make(timers);
+    run_inside(memory_start_timers);
+    report("timer_bytes", (resident_bytes() - before) / (double)timers);
+
+    int *fds = quiet_descriptors(watchers);
+    before = resident_bytes();
+    watchers_make(fds, watchers);
+    loop_pass();
+    report("io_bytes", (resident_bytes() - before) / (double)watchers);
+}
+
+static void workload_timer100us(uint64_t count)
+{
+    if (!latency_supported()) {
+        puts("unsupported=1");
+        return;
+    }
+    uint64_t begin = wall_ns();
+    latency_run(count);
+    report("fire_us", (double)(wall_ns() - begin) / 1000.0 / (double)count);
+}
+
+static void raise_fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        die("getrlimit");
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit))
+        die("setrlimit");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    int with_timeout = argc > 2 && !strcmp(argv[argc - 1], "--timeout");
+    int numbers = argc - 2 - with_timeout;
+    long number[4] = {0, 0, 0, 0};
+    for (int i = 0; i < numbers && i < 4; i++)
+        number[i] = atol(argv[2 + i]);
+    raise_fd_limit();
+    if (!strcmp(name, "pipes") && numbers == 4 && 0 < number[1] && number[1] <= number[0])
+        workload_pipes(number[0], number[1], (uint64_t)number[2], (uint64_t)number[3], with_timeout);
+    else if (!strcmp(name, "addremove") && numbers == 2)
+        workload_addremove(number[0], (uint64_t)number[1]);
+    else if (!strcmp(name, "toggle") && numbers == 2)
+        workload_toggle(number[0], (uint64_t)number[1]);
+    else if (!strcmp(name, "timers") && numbers == 2)
+        workload_timers(number[0], (uint64_t)number[1]);
+    else if (!strcmp(name, "pingpong") && numbers == 1)
+        workload_pingpong((uint64_t)number[0]);
+    else if (!strcmp(name, "coalesced") && numbers == 1)
+        workload_coalesced((uint64_t)number[0]);
+    else if (!strcmp(name, "busy") && numbers == 1)
+        workload_busy((uint64_t)number[0]);
+    else if (!strcmp(name, "memory") && numbers == 2)
+        workload_memory(number[0], number[1]);
+    else if (!strcmp(name, "timer100us") && numbers == 1)
+        workload_timer100us((uint64_t)number[0]);
+    else {
+        fprintf(stderr, "%s: bad workload or wrong numbers: %s\n", argv[0], name);
+        return 2;
+    }
+    fflush(stdout);
+    _exit(0); /* tearing a million timers down is nobody's figure */
+}

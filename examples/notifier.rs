@@ -1,0 +1,64 @@
+//! From other threads: a notifier (calls coalesce), a channel (values, bounded), a posted closure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use evloop::{EvLoop, SendError};
+
+fn main() -> evloop::Result<()> {
+    let mut ev = EvLoop::new()?;
+
+    // A notifier says that something happened, not how often.
+    let done = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&done);
+    let mut calls = 0;
+    let (progress, notifier) = ev.notifier(move |ev, e| {
+        calls += 1;
+        if seen.load(Ordering::Acquire) == 100_000 {
+            println!("100000 steps are done; the loop was called no more often than that");
+            assert!(calls <= 100_000);
+            e.watcher.stop(ev);
+        }
+    });
+    progress.start(&mut ev);
+    let worker = thread::spawn(move || {
+        for _ in 0..100_000 {
+            done.fetch_add(1, Ordering::Release);
+            notifier.notify();
+        }
+    });
+
+    // A channel carries each value. When the last sender is gone its watcher stops.
+    let mut sum = 0;
+    let (numbers, sender) = ev.channel(64, move |_, n: u64| {
+        sum += n;
+        if n == 1000 {
+            println!("the numbers up to 1000 add up to {sum}");
+        }
+    });
+    numbers.start(&mut ev);
+    let producer = thread::spawn(move || {
+        for n in 1..=1000 {
+            let mut value = n;
+            // Full: the loop is behind. A real program would drop, or do something else meanwhile.
+            while let Err(SendError::Full(back)) = sender.send(value) {
+                value = back;
+                thread::yield_now();
+            }
+        }
+    });
+
+    // A closure runs on the loop's thread.
+    let remote = ev.remote();
+    let poster = thread::spawn(move || {
+        remote.post(|ev| println!("posted from a thread, run by the loop at depth {}", ev.depth()))
+    });
+
+    ev.run()?;
+    for thread in [worker, producer] {
+        thread.join().expect("the thread does not panic");
+    }
+    poster.join().expect("the thread does not panic");
+    Ok(())
+}

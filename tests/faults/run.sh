@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# Faults injected into the loop's own system calls, and counts of them, with strace (reliability.md
+# R3, R9, R11, sections 4 and 5). Every injection asserts that it took place.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+command -v strace >/dev/null || { echo "strace is not installed" >&2; exit 2; }
+
+probe=$(cargo test --quiet --locked --no-run --test faults_probe \
+    --message-format=json | grep -o '"executable":"[^"]*faults_probe[^"]*"' | cut -d'"' -f4)
+[ -x "$probe" ] || { echo "no probe" >&2; exit 2; }
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+trace=$dir/trace
+failures=0
+checks=0
+
+fail() {
+    failures=$((failures + 1))
+    echo "FAILED: $*" >&2
+    [ -s "$dir/err" ] && sed 's/^/    /' "$dir/err" >&2
+    return 0
+}
+
+# traced SYSCALLS INJECTION BACKEND SCENARIO: runs the probe; its line is in $said.
+traced() {
+    local options=(-f -o "$trace" -e "trace=$1")
+    [ -n "$2" ] && options+=(-e "inject=$2")
+    said=$(timeout 10 strace "${options[@]}" "$probe" "$3" "$4" 2>"$dir/err") ||
+        fail "$3 $4 with '$2' ended with $?"
+    checks=$((checks + 1))
+}
+
+# inject SYSCALL FAULT BACKEND SCENARIO EXPECTED: the probe's line must be EXPECTED.
+inject() {
+    traced "$1" "$1:$2" "$3" "$4"
+    grep -q '(INJECTED)' "$trace" || fail "$3 $4: $1:$2 was never injected"
+    [ "$said" = "$5" ] || fail "$3 $4 with $1:$2 said '$said' instead of '$5'"
+}
+
+# between: the calls between the two marks, marks excluded.
+between() {
+    [ "$(grep -c 'getppid(' "$trace")" = 2 ] || { echo "the marks are missing" && yes no | head -n 5000; }
+    awk '/getppid\(/ { marks++; next } marks == 1' "$trace"
+}
+
+# at_most LIMIT WHAT: of the lines on stdin.
+at_most() {
+    local lines count
+    lines=$(cat)
+    count=$(printf '%s' "$lines" | grep -c . || true)
+    checks=$((checks + 1))
+    if [ "$count" -gt "$1" ]; then
+        fail "$2: $count, at most $1"
+        printf '%s\n' "$lines" | head -n 5 >&2
+    fi
+}
+
+errno() {
+    case $1 in
+        EPERM) echo 1 ;; EINTR) echo 4 ;; EBADF) echo 9 ;; ENOMEM) echo 12 ;; EINVAL) echo 22 ;;
+        ENFILE) echo 23 ;; EMFILE) echo 24 ;; ENOSPC) echo 28 ;; ENOSYS) echo 38 ;;
+    esac
+}
+
+# --- Interrupted waits: waited again for what is left; Run::Once never returns because of one.
+for when in 1 1+2 1..3; do
+    inject epoll_pwait2 "error=EINTR:when=$when" epoll timer "in time"
+    inject epoll_pwait2 "error=EINTR:when=$when" epoll whole "in time"
+    inject epoll_pwait2 "error=EINTR:when=$when" epoll once "one event each"
+    inject epoll_pwait2 "error=EINTR:when=$when" epoll io hello
+    inject ppoll "error=EINTR:when=$when" poll timer "in time"
+    inject ppoll "error=EINTR:when=$when" poll whole "in time"
+    inject ppoll "error=EINTR:when=$when" poll once "one event each"
+    inject ppoll "error=EINTR:when=$when" poll io hello
+done
+inject epoll_pwait error=EINTR:when=1+3 epoll turns turned
+inject ppoll error=EINTR:when=2+3 poll turns turned
+
+# --- No epoll_pwait2: one attempt, then whole milliseconds, rounded up.
+for error in ENOSYS EPERM; do
+    inject epoll_pwait2 "error=$error" epoll timer "in time"
+    # The scenario makes five loops.
+    at_most 5 "attempts at a refused epoll_pwait2" < <(grep INJECTED "$trace")
+    inject epoll_pwait2 "error=$error" epoll whole "in time"
+    inject epoll_pwait2 "error=$error" epoll once "one event each"
+    inject epoll_pwait2 "error=$error" epoll io hello
+done
+traced epoll_pwait,epoll_pwait2 epoll_pwait2:error=ENOSYS epoll timer
+grep -qE 'epoll_pwait\(.*, 2, NULL' "$trace" || fail "1.5 ms were not rounded up to 2 ms"
+at_most 0 "waits rounded down" < <(grep -E 'epoll_pwait\(.*, 1, NULL' "$trace")
+# An interrupted fallback wait.
+traced epoll_pwait,epoll_pwait2 epoll_pwait:error=EINTR:when=1+2 epoll whole
+[ "$said" = "in time" ] || fail "interrupted whole milliseconds said '$said'"
+
+# --- A wait that fails is an error of run, and the next run works.
+for error in EBADF EINVAL ENOMEM; do
+    inject ppoll "error=$error:when=1" poll wait "refused Wait $(errno $error)"
+    # The first wait may be a whole number of milliseconds or not: either call is the first of its kind.
+    traced epoll_pwait,epoll_pwait2 "epoll_pwait,epoll_pwait2:error=$error:when=1" epoll wait
+    grep -q '(INJECTED)' "$trace" || fail "epoll wait: $error was never injected"
+    [ "$said" = "refused Wait $(errno $error)" ] || fail "epoll wait with $error said '$said'"
+done
+
+# --- Registration refused. The loop's own registrations come first: count them.
+traced epoll_ctl "" epoll build
+own=$(grep -c 'epoll_ctl(' "$trace" || true)
+# The later change is the one that asks for EPOLLPRI.
+traced epoll_ctl "" epoll modify
+change=$(awk '/epoll_ctl\(/ { n++ } /EPOLLPRI/ { print n; exit }' "$trace")
+for error in ENOSPC ENOMEM; do
+    inject epoll_ctl "error=$error:when=$((own + 1))" epoll register \
+        "refused Register $(errno $error)"
+    inject epoll_ctl "error=$error:when=$((own + 1))+" epoll register \
+        "refused Register $(errno $error)"
+    inject epoll_ctl "error=$error:when=$change" epoll modify \
+        "active 0, told [READ | WRITE | ERROR, READ | WRITE | ERROR]"
+done
+inject epoll_ctl "error=EPERM:when=$((own + 1))" epoll always-ready "told 3 times"
+
+# --- The loop cannot be made.
+for error in EMFILE ENFILE ENOMEM; do
+    inject epoll_create1 "error=$error" epoll build "refused Create $(errno $error)"
+    inject eventfd2 "error=$error" epoll build "refused Create $(errno $error)"
+    inject eventfd2 "error=$error" poll build "refused Create $(errno $error)"
+done
+inject epoll_create1 error=ENOSYS epoll build "refused Create $(errno ENOSYS)"
+if [ "$own" -gt 0 ]; then
+    inject epoll_ctl error=ENOSPC:when=1 epoll build "refused Create $(errno ENOSPC)"
+fi
+
+# --- Descriptors: none without CLOEXEC (R9), and none is closed twice.
+for backend in epoll poll; do
+    makers=openat,open,socket,socketpair,accept,accept4,pipe,pipe2,eventfd,eventfd2,epoll_create
+    makers=$makers,epoll_create1,timerfd_create,signalfd4,dup,dup2,dup3,fcntl,memfd_create
+    traced "$makers,close" "" "$backend" everything
+    [ "$said" = made ] || fail "$backend everything said '$said'"
+    at_most 0 "$backend: descriptors made without CLOEXEC" < <(
+        grep -vE '^[0-9]+ +(close|\+\+\+|---|fcntl\([0-9]+, F_(GET|SET))' "$trace" |
+            grep -vE 'CLOEXEC|resumed|= -1 |exited')
+    at_most 0 "$backend: closed twice" < <(grep -E 'close\(.*EBADF' "$trace")
+done
+
+# --- How many calls (R3 and the issue's table).
+for backend in epoll poll; do
+    traced all "" "$backend" idle
+    at_most 2 "$backend: calls in two seconds of rest" < <(between)
+    traced all "" "$backend" restart
+    at_most 0 "$backend: calls for a thousand restarts of a known descriptor" < <(between)
+    traced all "" "$backend" turns
+    at_most 1000 "$backend: calls in a thousand turns" < <(between)
+    traced all "" "$backend" events
+    at_most 3000 "$backend: calls for a thousand events, their read and write included" < <(between)
+    traced all "" "$backend" busy-sends
+    [ "$said" = "told 1 time" ] || fail "$backend busy-sends said '$said'"
+    at_most 0 "$backend: writes by senders to a busy loop" < <(between | grep write)
+done
+
+# --- Torture: the n-th call of each kind fails, for every n until there is no n-th call.
+torture() {
+    local n
+    for ((n = 1; n < 50; n++)); do
+        traced "$1" "$1:error=$2:when=$n" "$3" torture
+        case $said in
+            survived | "refused "*) ;;
+            *) fail "$3 torture with $1:$2:$n said '$said'" ;;
+        esac
+        grep -q '(INJECTED)' "$trace" || break
+    done
+    [ "$n" -gt 1 ] || fail "$3 torture: $1 was never injected"
+    [ "$n" -lt 50 ] || fail "$3 torture: $1:$2 has no end"
+}
+for error in ENOSPC ENOMEM EPERM ENOENT EEXIST; do torture epoll_ctl $error epoll; done
+for error in EINTR EINVAL; do
+    torture epoll_pwait $error epoll
+    torture epoll_pwait2 $error epoll
+    torture ppoll $error poll
+done
+for error in EMFILE ENFILE ENOMEM; do
+    torture epoll_create1 $error epoll
+    torture eventfd2 $error epoll
+    torture eventfd2 $error poll
+done
+
+# --- Nothing is printed, and nobody minds a standard error that cannot take anything (R15).
+for backend in epoll poll; do
+    said=$("$probe" "$backend" everything 2>/dev/full </dev/null) || fail "$backend with a full stderr"
+    [ "$said" = made ] || fail "$backend with a full stderr said '$said'"
+    silent=$("$probe" "$backend" everything 2>&1 >/dev/null </dev/null)
+    [ -z "$silent" ] || fail "$backend printed '$silent'"
+    checks=$((checks + 2))
+done
+
+if [ "$failures" -gt 0 ]; then
+    echo "faults: $failures of $checks checks failed" >&2
+    exit 1
+fi
+echo "faults: $checks checks passed"
