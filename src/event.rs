@@ -184,6 +184,12 @@ set! { Events(u32) {
 impl Interest {
     /// What a kernel can report, without the mode.
     pub(crate) const MASK: Self = Self(15);
+
+    /// The same readiness in the words it is told in.
+    #[inline]
+    pub(crate) fn told(self) -> Events {
+        Events((self.0 & Self::MASK.0).into())
+    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl Poller for Epoll {
         }
         let done = if new.is_empty() {
             match epoll::delete(&self.set, fd) {
-                Err(Errno::NOENT | Errno::BADF) => Ok(()),
+                Err(Errno::NOENT | Errno::BADF) => return Err(io::ErrorKind::NotFound.into()),
                 other => other,
             }
         } else if old.is_empty() {

@@ -11,8 +11,8 @@
 //!    can be closed and opened again between two waits; the engine tells reports of the old file
 //!    by their generation.
 //! 3. **`modify` may find the kernel in another state** than `old` says, because the number was
-//!    closed or reused. Adding what exists modifies it; removing what is gone succeeds; modifying
-//!    what is gone is `NotFound`, and the engine adds it anew under a new generation.
+//!    closed or reused. Adding what exists modifies it; modifying or removing what is gone is
+//!    `NotFound`, and the engine knows whether that matters.
 //! 4. **What the kernel cannot wait for is always ready.** Regular files and the like are reported
 //!    in each wait with the bits asked for, and the wait does not sleep while there are any.
 //! 5. **Level-triggered** unless [`Interest::EDGE`] is asked for; a backend that cannot do edges

@@ -17,7 +17,7 @@ use std::rc::Rc;
 
 use super::pending::{Entry, Mark, What};
 use super::tenants::{IoSlot, Kind, SimpleSlot};
-use super::{Band, EvLoop, Group, Head, Key, Pend, with_slots};
+use super::{Band, EvLoop, Group, Head, Key, Pend, Waiting, with_slots};
 use crate::backend::{Report, Reports};
 use crate::event::{Events, Interest};
 
@@ -157,8 +157,16 @@ impl EvLoop {
         slot.head.pend = Pend::CALLED;
         let cell = Rc::clone(&slot.cell);
         let called = CalledIo { ev: self, key };
-        cell.call(called.ev, key, Events::from_bits(ready.bits().into()));
+        cell.call(called.ev, key, ready.told());
         true
+    }
+
+    /// A new wait begins: what is left of the last batch is over.
+    #[inline]
+    pub(crate) fn begin_batch(&mut self) {
+        self.open_eyes();
+        self.fds.renewed = false;
+        self.batch.close();
     }
 
     /// The batch is worked off: watchers started meanwhile take part from the next one on.
@@ -189,8 +197,9 @@ impl EvLoop {
     fn judge(&mut self, report: Report) -> Outcome {
         let Some(entry) = self.fds.get(report.fd) else { return Outcome::Nobody };
         if entry.generation != report.generation {
-            // A registration that no number leads to any more: only a new set gets rid of it.
-            self.fds.haunted = true;
+            // A registration that no number leads to any more, and only a new set gets rid of it: unless
+            // it was ended while this report was outstanding. A true ghost will be back.
+            self.fds.haunted |= !self.fds.renewed;
             return Outcome::Nobody;
         }
         if report.invalid() {
@@ -213,13 +222,13 @@ impl EvLoop {
                 if slot.data.interest.contains(Interest::EDGE) {
                     wanted = true;
                     let key = self.ios.key_at(index);
-                    self.enqueue(Kind::Io, key, Events::from_bits(ready.bits().into()));
+                    self.enqueue(Kind::Io, key, ready.told());
                 }
             } else {
                 wanted = true;
                 outcome = match outcome {
                     Outcome::Nobody if slot.head.pend.is_none() => {
-                        Outcome::One(index, Events::from_bits(ready.bits().into()))
+                        Outcome::One(index, ready.told())
                     }
                     _ => Outcome::Several,
                 };
@@ -239,22 +248,10 @@ impl EvLoop {
         }
         let mut ready = Vec::new();
         while let Some(report) = self.batch.take() {
-            let Some(entry) = self.fds.get(report.fd) else { continue };
-            let head = entry.head;
             match self.judge(report) {
                 Outcome::Nobody => {}
                 Outcome::One(index, events) => ready.push((index, events)),
-                Outcome::Several => {
-                    let mut next = head;
-                    while let Some(slot) = self.ios.at(next) {
-                        let index = std::mem::replace(&mut next, slot.data.next);
-                        let got = report.ready() & slot.data.interest;
-                        let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
-                        if open && !slot.head.pend.is_running() && !got.is_empty() {
-                            ready.push((index, Events::from_bits(got.bits().into())));
-                        }
-                    }
-                }
+                Outcome::Several => ready.extend(self.hearers(report)),
             }
         }
         let (band, mark) = (self.batch.band, self.batch.mark);
@@ -267,7 +264,7 @@ impl EvLoop {
             let Some(entry) = self.board.pop(band) else { break };
             if let What::Watcher(kind) = entry.what {
                 let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
-                if let Some(head) = self.head_mut(kind, key) {
+                if let Some(head) = self.head_mut(kind, key).filter(|h| !h.pend.is_running()) {
                     head.pend = Pend::NONE;
                 }
             }
@@ -290,8 +287,16 @@ impl EvLoop {
         let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
         let waiting = self.head(kind, key).map(|head| (head.pend, head.queued_in));
         match waiting {
-            // Only io can: it was fed at this or another priority after its report came.
-            Some((pend, queued_in)) if kind == Kind::Io && !pend.is_none() => {
+            // It steps aside while it is invoked: its slot says "running".
+            Some((pend, _)) if pend.is_running() => {
+                let pend = self.board.push_front(band, entry);
+                let invoked = |w: &&mut Waiting| (w.kind, w.key) == (kind, key);
+                if let Some(waiting) = self.waiting.iter_mut().rfind(invoked) {
+                    (waiting.band, waiting.pend) = (band, pend);
+                }
+            }
+            // An io watcher that was fed after its report came.
+            Some((pend, queued_in)) if !pend.is_none() => {
                 self.board.join(queued_in, pend, entry.events);
             }
             Some(_) => {
@@ -332,33 +337,48 @@ impl EvLoop {
         let wanted = self.reported().next().is_some();
         if !wanted {
             self.queue_reports();
+            // They are dealt with and must not be looked at again.
+            self.batch.reports.clear();
         }
         self.batch.close();
-        // A number that was not open is dealt with by telling its watchers.
+        // A number that was not open is dealt with by telling its watchers; an edge that came while its
+        // watcher's callback is on the stack is kept for it.
         wanted || self.board.live() > 0
     }
 
     /// For io watchers of several priorities: each to its own band.
     fn queue_reports(&mut self) {
         while let Some(report) = self.batch.take() {
-            let Some(entry) = self.fds.get(report.fd) else { continue };
-            let head = entry.head;
             match self.judge(report) {
                 Outcome::Nobody => {}
                 Outcome::One(index, events) => self.queue(Kind::Io, index, events),
                 Outcome::Several => {
-                    let mut next = head;
-                    while let Some(slot) = self.ios.at(next) {
-                        let index = std::mem::replace(&mut next, slot.data.next);
-                        let got = report.ready() & slot.data.interest;
-                        if slot.head.is_active() && !slot.head.pend.is_running() && !got.is_empty()
-                        {
-                            self.queue(Kind::Io, index, Events::from_bits(got.bits().into()));
-                        }
+                    let hearers: Vec<_> = self.hearers(report).collect();
+                    for (index, events) in hearers {
+                        self.queue(Kind::Io, index, events);
                     }
                 }
             }
         }
+    }
+
+    /// The watchers a report is for, in the order they were started. Those whose callback is on the
+    /// stack are not among them: see [`judge`](Self::judge).
+    fn hearers(&self, report: Report) -> impl Iterator<Item = (u32, Events)> + '_ {
+        let entry = self.fds.get(report.fd);
+        let mut next = entry
+            .filter(|entry| entry.generation == report.generation && !report.invalid())
+            .map_or(IoSlot::NO_NEXT, |entry| entry.head);
+        let members = std::iter::from_fn(move || {
+            let slot = self.ios.at(next)?;
+            Some((std::mem::replace(&mut next, slot.data.next), slot))
+        });
+        members.filter_map(move |(index, slot)| {
+            let ready = report.ready() & slot.data.interest;
+            let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
+            let hears = open && !slot.head.pend.is_running() && !ready.is_empty();
+            hears.then(|| (index, ready.told()))
+        })
     }
 
     /// Whether one of the outstanding reports is for this io watcher.
@@ -368,24 +388,8 @@ impl EvLoop {
     }
 
     /// The io watchers that outstanding reports are for, without doing anything about it.
-    pub(crate) fn reported(&self) -> impl Iterator<Item = u32> + '_ {
-        self.batch.rest().flat_map(move |report| {
-            let entry = self.fds.get(report.fd);
-            let mut next = entry
-                .filter(|entry| entry.generation == report.generation && !report.invalid())
-                .map_or(IoSlot::NO_NEXT, |entry| entry.head);
-            std::iter::from_fn(move || {
-                let index = next;
-                let slot = self.ios.at(index)?;
-                next = slot.data.next;
-                let open = slot.head.flags & (Head::ACTIVE | Head::BLIND) == Head::ACTIVE;
-                let hears =
-                    !slot.head.pend.is_running() || slot.data.interest.contains(Interest::EDGE);
-                let hit = open && hears && report.ready().intersects(slot.data.interest);
-                Some(hit.then_some(index))
-            })
-            .flatten()
-        })
+    fn reported(&self) -> impl Iterator<Item = u32> + '_ {
+        self.batch.rest().flat_map(move |report| self.hearers(report)).map(|(index, _)| index)
     }
 
     /// How many watchers have an event that was not delivered yet (`ev_pending_count`).
@@ -472,24 +476,27 @@ impl EvLoop {
         self.later.clear();
     }
 
-    /// The idle rule: one priority's idle watchers, the highest that has any, and
-    /// only if nothing else is pending there or above.
+    /// The highest priority that has idle watchers. Those whose callback is on the stack do not count:
+    /// a loop that is run inside one must be able to sleep, and to end.
+    pub(crate) fn top_idle_band(&self) -> Option<Band> {
+        let heads = self.idles.roster.iter().filter_map(|index| self.idles.slots.at(index));
+        heads.map(|slot| slot.head).filter(|head| !head.pend.is_running()).map(|h| h.band).max()
+    }
+
+    /// The idle rule: one priority's idle watchers, the highest that has any, and only if nothing else
+    /// is pending there or above.
     #[inline(never)]
     pub(crate) fn queue_idles(&mut self) {
-        for band in Band::ALL_DOWN {
-            if self.board.is_busy(band) {
-                return;
-            }
-            let roster = &self.idle_rosters[band.index()];
-            if roster.is_empty() {
-                continue;
-            }
-            for place in 0..roster.end() {
-                if let Some(index) = self.idle_rosters[band.index()].at(place) {
-                    self.queue(Kind::Idle, index, Events::IDLE);
-                }
-            }
+        let Some(band) = self.top_idle_band() else { return };
+        if Band::ALL_DOWN.into_iter().any(|above| above >= band && self.board.is_busy(above)) {
             return;
+        }
+        for place in 0..self.idles.roster.end() {
+            let Some(index) = self.idles.roster.at(place) else { continue };
+            let here = |head: &Head| head.band == band && !head.pend.is_running();
+            if self.idles.slots.at(index).is_some_and(|slot| here(&slot.head)) {
+                self.queue(Kind::Idle, index, Events::IDLE);
+            }
         }
     }
 
@@ -535,7 +542,7 @@ impl EvLoop {
 
     fn simple_cell(&self, kind: Kind, key: Key) -> Option<Rc<dyn super::Callback>> {
         let slots: &super::Slots<SimpleSlot> = match kind {
-            Kind::Idle => &self.idles,
+            Kind::Idle => &self.idles.slots,
             Kind::Prepare => &self.prepares.slots,
             _ => &self.checks.slots,
         };

@@ -13,6 +13,7 @@
 //! descriptor is most likely about to be started again or freed; if the kernel reports it before
 //! that, the report is for nobody and [`EvLoop::mend`] takes it out then.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
@@ -30,6 +31,9 @@ pub(crate) struct Fds {
     muted: Vec<u32>,
     /// The kernel has reported a registration that no number leads to.
     pub(super) haunted: bool,
+    /// A registration was ended or replaced since the last wait, so outstanding reports may be of one
+    /// that is no more.
+    pub(super) renewed: bool,
     /// How many io watchers there are of each priority.
     per_band: [usize; Band::COUNT],
     /// The priority that all io watchers have, if they do: follows from `per_band`.
@@ -45,11 +49,27 @@ pub(crate) struct Entry {
     /// What the kernel was told; empty: not registered.
     told: Interest,
     is_changed: bool,
+    /// An edge may have been thrown away: telling the kernel again brings it back.
+    rearm: bool,
 }
 
 impl Entry {
-    const VACANT: Self =
-        Self { head: IoSlot::NO_NEXT, generation: 0, told: Interest::NONE, is_changed: false };
+    const VACANT: Self = Self {
+        head: IoSlot::NO_NEXT,
+        generation: 0,
+        told: Interest::NONE,
+        is_changed: false,
+        rearm: false,
+    };
+}
+
+/// What a caller is told when the system does not want to watch something.
+fn refused(doing: &'static str, e: io::Error) -> Error {
+    let kind = match e.kind() {
+        io::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        _ => ErrorKind::Register,
+    };
+    Error::os(kind, doing, e)
 }
 
 impl Fds {
@@ -59,6 +79,7 @@ impl Fds {
             changed: Vec::new(),
             muted: Vec::new(),
             haunted: false,
+            renewed: false,
             per_band: [0; Band::COUNT],
             common_band: Some(Band::DEFAULT),
         }
@@ -181,10 +202,7 @@ impl EvLoop {
             return Ok(());
         }
         self.check_mode(key, fd, DOING)?;
-        self.register(key, fd).map_err(|e| match e.kind() {
-            io::ErrorKind::Unsupported => Error::os(ErrorKind::Unsupported, DOING, e),
-            _ => Error::os(ErrorKind::Register, DOING, e),
-        })?;
+        self.register(key, fd).map_err(|e| refused(DOING, e))?;
         self.blindfold(key);
         Ok(())
     }
@@ -218,10 +236,12 @@ impl EvLoop {
         let mut generation = entry.generation;
         if union.is_empty() {
             // Nothing to tell, but a number that is not open should not be taken.
-            if entry.told.is_empty() {
-                generation = generation.wrapping_add(1);
-            }
             rustix::io::fcntl_getfd(cell.fd())?;
+            generation = generation.wrapping_add(1);
+            if !entry.told.is_empty() {
+                // What another watcher has left there. If it is gone already, all the better.
+                let _ = self.poller.modify(cell.fd(), entry.told, union, generation);
+            }
         } else if entry.told.is_empty() {
             generation = generation.wrapping_add(1);
             self.poller.modify(cell.fd(), Interest::NONE, union, generation)?;
@@ -240,6 +260,7 @@ impl EvLoop {
             self.fds.table.resize(fd as usize + 1, Entry::VACANT);
         }
         let entry = &mut self.fds.table[fd as usize];
+        self.fds.renewed |= entry.generation != generation;
         entry.generation = generation;
         entry.told = union;
         self.unlink(key);
@@ -336,6 +357,7 @@ impl EvLoop {
                     entry.told = Interest::NONE;
                     entry.generation = entry.generation.wrapping_add(1);
                 }
+                self.fds.renewed = true;
             } else if entry.head != IoSlot::NO_NEXT {
                 self.fds.put_down(fd);
             }
@@ -359,12 +381,9 @@ impl EvLoop {
         let (fd, active, pend, band) =
             (slot.data.fd, slot.head.is_active(), slot.head.pend, slot.head.queued_in);
         if active && (old ^ interest).contains(Interest::EDGE) {
-            let checked = self.check_mode(key, fd, DOING).and_then(|()| {
-                self.retell(fd).map_err(|e| match e.kind() {
-                    io::ErrorKind::Unsupported => Error::os(ErrorKind::Unsupported, DOING, e),
-                    _ => Error::os(ErrorKind::Register, DOING, e),
-                })
-            });
+            let checked = self
+                .check_mode(key, fd, DOING)
+                .and_then(|()| self.retell(fd).map_err(|e| refused(DOING, e)));
             if checked.is_err() {
                 if let Some(slot) = self.ios.get_mut(key) {
                     slot.data.interest = old;
@@ -373,11 +392,25 @@ impl EvLoop {
             }
         } else if active {
             self.fds.put_down(fd);
+            let is_edge = old != interest && interest.contains(Interest::EDGE);
+            if let Some(entry) = self.fds.entry_mut(fd).filter(|_| is_edge) {
+                // An edge that is thrown away now, because it is not asked for, would not come again.
+                entry.rearm = true;
+            }
         }
         // What is no longer asked for is not told, also if it had been queued already.
-        let lost = Events::from_bits((old - interest).bits().into()) & Events::from_bits(15);
-        let queued = !pend.is_none() && !pend.is_running();
-        if queued && !lost.is_empty() && self.board.narrow(band, pend, lost) {
+        let lost = (old - interest).told();
+        if lost.is_empty() || pend.is_none() {
+            return Ok(());
+        }
+        if pend.is_running() {
+            let waiting = self.waiting.iter().rfind(|w| (w.kind, w.key) == (Kind::Io, key));
+            if let Some((band, pend)) = waiting.map(|w| (w.band, w.pend)) {
+                if self.board.holds(band, pend, Kind::Io, key.index) {
+                    self.board.narrow(band, pend, lost);
+                }
+            }
+        } else if self.board.narrow(band, pend, lost) {
             if let Some(slot) = self.ios.get_mut(key) {
                 slot.head.pend = super::Pend::NONE;
             }
@@ -400,7 +433,7 @@ impl EvLoop {
             generation = self.next_generation(fd);
         }
         match self.poller.modify(cell.fd(), entry.told, union, generation) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !union.is_empty() => {
                 generation = self.next_generation(fd);
                 self.poller.modify(cell.fd(), Interest::NONE, union, generation)?;
             }
@@ -408,12 +441,14 @@ impl EvLoop {
         }
         if let Some(entry) = self.fds.entry_mut(fd) {
             entry.told = union;
+            entry.rearm = false;
         }
         Ok(())
     }
 
     /// A new registration of a number whose members stay the same.
     fn next_generation(&mut self, fd: u32) -> u32 {
+        self.fds.renewed = true;
         let Some(entry) = self.fds.entry_mut(fd) else { return 0 };
         let old = entry.generation;
         entry.generation = old.wrapping_add(1);
@@ -443,7 +478,7 @@ impl EvLoop {
         while let Some(fd) = self.fds.changed.pop() {
             let Some(entry) = self.fds.entry_mut(fd) else { continue };
             entry.is_changed = false;
-            let told = entry.told;
+            let (told, rearm) = (entry.told, entry.rearm);
             let union = self.union(fd, false);
             if union != self.union(fd, true) {
                 // To be told again when the callback that runs a nested loop has returned.
@@ -451,7 +486,7 @@ impl EvLoop {
             }
             // Nobody is started: the lazy stop. Somebody is and asks for nothing: that is told, since
             // the kernel reports hang-ups of what is registered whether asked or not.
-            if union == told || union.is_empty() && !self.is_asked_for_nothing(fd) {
+            if union == told && !rearm || union.is_empty() && !self.is_asked_for_nothing(fd) {
                 continue;
             }
             if self.tell(fd, union).is_err() {
@@ -471,7 +506,12 @@ impl EvLoop {
         if !self.union(fd, true).is_empty() {
             self.fds.muted.push(fd);
         }
-        if self.tell(fd, Interest::NONE).is_err() {
+        let is_orphan = self.fds.get(fd).is_some_and(|entry| entry.head == IoSlot::NO_NEXT);
+        if is_orphan || self.tell(fd, Interest::NONE).is_err() {
+            // The number does not lead to what the kernel reports.
+            if let Some(entry) = self.fds.entry_mut(fd) {
+                entry.told = Interest::NONE;
+            }
             self.fds.haunted = true;
         }
     }
@@ -500,6 +540,7 @@ impl EvLoop {
             entry.told = Interest::NONE;
             entry.generation = entry.generation.wrapping_add(1);
         }
+        self.fds.renewed = true;
         for key in failed {
             self.stop_io(key);
             self.enqueue(Kind::Io, key, Events::ERROR | Events::READ | Events::WRITE);
@@ -520,10 +561,7 @@ impl EvLoop {
                 continue;
             }
             entry.told = Interest::NONE;
-            let union = self.union(fd, false);
-            if !union.is_empty() && self.tell(fd, union).is_err() {
-                self.fail_fd(fd);
-            }
+            self.fds.put_down(fd);
         }
     }
 
@@ -546,19 +584,22 @@ impl EvLoop {
 
     pub(super) fn verify_fds(&self) {
         let mut linked = 0;
+        let members = self.ios.iter().filter(|(_, slot)| slot.data.fd != IoSlot::NO_FD).count();
+        let changed: HashSet<u32> = self.fds.changed.iter().copied().collect();
+        let muted: HashSet<u32> = self.fds.muted.iter().copied().collect();
         for (fd, entry) in self.fds.table.iter().enumerate() {
             let mut next = entry.head;
             let mut steps = 0;
             while let Some(slot) = self.ios.at(next) {
                 assert_eq!(slot.data.fd as usize, fd, "io watcher {next} is in the wrong list");
                 steps += 1;
-                assert!(steps <= self.ios.iter().count(), "the list of descriptor {fd} is cyclic");
+                assert!(steps <= members, "the list of descriptor {fd} is cyclic");
                 next = slot.data.next;
             }
             assert_eq!(next, IoSlot::NO_NEXT, "the list of descriptor {fd} names a freed watcher");
             linked += steps;
             assert!(
-                !entry.is_changed || self.fds.changed.contains(&(fd as u32)),
+                !entry.is_changed || changed.contains(&(fd as u32)),
                 "descriptor {fd} is marked as changed but not put down"
             );
             let union = self.union(fd as u32, true);
@@ -571,7 +612,7 @@ impl EvLoop {
                 "descriptor {fd} was closed while it was being watched"
             );
             let telling = entry.is_changed
-                || self.fds.muted.contains(&(fd as u32))
+                || muted.contains(&(fd as u32))
                 || self.fds.haunted
                 || union.is_empty();
             assert!(
@@ -580,7 +621,6 @@ impl EvLoop {
                 entry.told
             );
         }
-        let members = self.ios.iter().filter(|(_, slot)| slot.data.fd != IoSlot::NO_FD).count();
         assert_eq!(linked, members, "an io watcher is in no list");
         let mut per_band = [0; Band::COUNT];
         for (key, slot) in self.ios.iter() {

@@ -7,7 +7,7 @@
 //!
 //! Entries order by deadline, then by the *ticket* drawn when the timer was last started or
 //! re-armed, so equal deadlines come in start order. Tickets are 32 bits; before they run out the
-//! owner renumbers ([`Heap::tickets_left`]).
+//! owner renumbers ([`Heap::rewrite`]).
 //!
 //! An entry may be **early**: its watcher's true deadline lies later (`again` wrote only the
 //! watcher). The owner moves such an entry with [`Heap::update`] when it comes up.

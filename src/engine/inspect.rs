@@ -43,20 +43,11 @@ impl EvLoop {
                 key.index
             );
         }
-        for (group, name) in [(&self.prepares, "prepare"), (&self.checks, "check")] {
+        let groups = [(&self.prepares, "prepare"), (&self.checks, "check"), (&self.idles, "idle")];
+        for (group, name) in groups {
             verify_roster(&group.slots, |slot| (slot.head, slot.place), &group.roster, name);
         }
         verify_roster(&self.asyncs, |s| (s.head, s.place), &self.async_roster, "async");
-        let mut idles = 0;
-        for (band, roster) in self.idle_rosters.iter().enumerate() {
-            for index in roster.iter() {
-                let slot = self.idles.at(index);
-                let here = slot.is_some_and(|s| s.head.is_active() && s.head.band.index() == band);
-                assert!(here, "idle watcher {index} is in a list it does not belong to");
-                idles += 1;
-            }
-        }
-        assert_eq!(idles, self.active_idles, "the count of active idle watchers is off");
     }
 
     fn heads(&self) -> impl Iterator<Item = (Kind, Key, &Head)> {

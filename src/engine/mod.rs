@@ -116,10 +116,7 @@ pub struct EvLoop {
 
     pub(crate) prepares: Group,
     pub(crate) checks: Group,
-    pub(crate) idles: Slots<SimpleSlot>,
-    pub(crate) idle_rosters: [Roster; Band::COUNT],
-    /// How many idle watchers are started.
-    pub(crate) active_idles: usize,
+    pub(crate) idles: Group,
     pub(crate) asyncs: Slots<AsyncSlot>,
     pub(crate) async_roster: Roster,
 
@@ -166,6 +163,24 @@ pub(crate) struct Group {
 impl Group {
     fn new(first_generation: u32) -> Self {
         Self { slots: Slots::new(first_generation), roster: Roster::default() }
+    }
+
+    /// A watcher is started.
+    pub(crate) fn join(&mut self, key: Key) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.place = self.roster.push(key.index);
+        }
+    }
+
+    /// A watcher is stopped.
+    pub(crate) fn leave(&mut self, key: Key) {
+        let Self { slots, roster } = self;
+        let Some(slot) = slots.get(key) else { return };
+        roster.remove(slot.place, |index, place| {
+            if let Some(slot) = slots.at_mut(index) {
+                slot.place = place;
+            }
+        });
     }
 }
 
@@ -235,7 +250,7 @@ macro_rules! with_slots {
                 $do
             }
             Kind::Idle => {
-                let $slots = &$ev.idles;
+                let $slots = &$ev.idles.slots;
                 $do
             }
             Kind::Prepare => {
@@ -263,7 +278,7 @@ macro_rules! with_slots {
                 $do
             }
             Kind::Idle => {
-                let $slots = &mut $ev.idles;
+                let $slots = &mut $ev.idles.slots;
                 $do
             }
             Kind::Prepare => {
@@ -337,9 +352,7 @@ impl EvLoop {
             refreshed: false,
             prepares: Group::new(first),
             checks: Group::new(first),
-            idles: Slots::new(first),
-            idle_rosters: Default::default(),
-            active_idles: 0,
+            idles: Group::new(first),
             asyncs: Slots::new(first),
             async_roster: Roster::default(),
             posted: VecDeque::new(),
@@ -666,12 +679,10 @@ impl EvLoop {
 impl Drop for EvLoop {
     fn drop(&mut self) {
         // First nothing more comes in, then the closures go: their destructors may use handles.
-        self.shared.close();
-        for slot in self.asyncs.drain() {
-            slot.caller.close();
+        for (_, slot) in self.asyncs.iter() {
+            slot.caller.listen(false);
         }
-        drop(self.ios.drain());
-        drop(self.timers.drain());
+        self.shared.close();
     }
 }
 

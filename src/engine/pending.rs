@@ -205,8 +205,10 @@ impl Board {
     /// is taken down.
     pub(crate) fn narrow(&mut self, band: Band, pend: Pend, lost: Events) -> bool {
         let Some(entry) = self.entry_mut(band, pend) else { return true };
+        let took = entry.events.intersects(lost);
         entry.events = entry.events - lost;
-        let gone = entry.events.is_empty();
+        // An event may be fed with no bits at all; that one stays.
+        let gone = took && entry.events.is_empty();
         if gone {
             self.cancel(band, pend);
         }

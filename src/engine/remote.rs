@@ -153,14 +153,16 @@ impl Caller {
         self.called.load(Ordering::Relaxed) && self.called.swap(false, Ordering::AcqRel)
     }
 
-    /// The watcher starts or stops; a call made before is forgotten.
+    /// The watcher starts or stops; a call made before is forgotten. Whoever is told that its call will
+    /// be heard must be right: nothing is forgotten once calls are accepted.
     pub(crate) fn listen(&self, listening: bool) {
-        self.listening.store(listening, Ordering::Release);
+        if !listening {
+            self.listening.store(false, Ordering::Release);
+        }
         self.called.store(false, Ordering::Release);
-    }
-
-    pub(crate) fn close(&self) {
-        self.listen(false);
+        if listening {
+            self.listening.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::remote::{NOTIFIED, POSTED};
-use super::{EvLoop, nanos};
+use super::{EvLoop, NEVER, nanos};
 use crate::backend::Wait;
 use crate::{Error, ErrorKind, Result};
 
@@ -190,12 +190,7 @@ impl EvLoop {
     /// An idle watcher whose callback runs a nested loop must not keep that loop from sleeping.
     #[inline]
     fn idles_want_to_run(&self) -> bool {
-        self.active_idles > 0 && (self.depth < 2 || self.has_waiting_idle())
-    }
-
-    #[inline(never)]
-    fn has_waiting_idle(&self) -> bool {
-        self.idles.iter().any(|(_, slot)| slot.head.is_active() && !slot.head.pend.is_running())
+        !self.idles.roster.is_empty() && self.top_idle_band().is_some()
     }
 
     /// Steps 7 to 13: returns what was sent from other threads.
@@ -280,14 +275,25 @@ impl EvLoop {
     /// How long the kernel may keep us: until the first timer, or the caller's limit.
     #[inline]
     fn plan(&mut self, limit: Option<u64>) -> Wait {
-        let due = self.heap.first().map(|first| first.due).filter(|due| *due != super::NEVER);
+        let mut due = self.heap.first().map(|first| first.due).filter(|due| *due != NEVER);
+        if due.is_none() && limit.is_none() {
+            return Wait::Forever;
+        }
+        let now = self.now_nanos();
+        if due.is_some_and(|due| due <= now) {
+            if self.first_due_timer(now).is_some() {
+                return Wait::Now;
+            }
+            // It had come up early; the first one is true now.
+            due = self.heap.first().map(|first| first.due).filter(|due| *due != NEVER);
+        }
+        let due = due.map(|due| due.max(now.saturating_add(self.timer_collect)));
         let end = match (due, limit) {
             (None, None) => return Wait::Forever,
             (Some(end), None) | (None, Some(end)) => end,
             (Some(due), Some(limit)) => due.min(limit),
         };
-        let left = end.saturating_sub(self.now_nanos());
-        match left.max(if left == 0 { 0 } else { self.timer_collect }) {
+        match end.saturating_sub(now) {
             0 => Wait::Now,
             left => Wait::For(left),
         }
@@ -328,6 +334,7 @@ impl EvLoop {
 
     #[inline]
     fn poll(&mut self, wait: Wait) -> io::Result<Polled> {
+        self.begin_batch();
         let polled = self.outside(|ev| ev.poll_backend(wait));
         // They are admitted when it is their turn.
         self.batch.close();
@@ -385,11 +392,11 @@ impl EvLoop {
         self.expire_timers();
         // The idle rule must know which priorities are busy, and what was fed for later joins what is
         // ready now: in both cases the reports are looked into before they have their turn.
-        self.admit_reports(self.active_idles > 0 || !self.later.is_empty());
+        self.admit_reports(!self.idles.roster.is_empty() || !self.later.is_empty());
         if !self.later.is_empty() {
             self.queue_later();
         }
-        if self.active_idles > 0 {
+        if !self.idles.roster.is_empty() {
             self.queue_idles();
         }
     }

@@ -113,13 +113,6 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(index, slot)| (self.key_at(index as u32), slot))
     }
 
-    pub(crate) fn drain(&mut self) -> Vec<T> {
-        for (index, _) in &self.slab {
-            self.generations[index] = self.generations[index].wrapping_add(1);
-        }
-        self.slab.drain().collect()
-    }
-
     /// Where a watcher was created; unknown in release builds.
     #[cfg_attr(not(debug_assertions), expect(clippy::unused_self))]
     pub(crate) fn site(&self, index: u32) -> Option<&'static Location<'static>> {

@@ -3,11 +3,9 @@
 //! Queued before all other events of its priority and below, so a check watcher of priority 2 is the
 //! first to run after the wait. The counterpart of [`Prepare`](crate::Prepare).
 
-use super::{plain_event, verbs};
-use crate::engine::{Band, Head, Key, SimpleSlot};
-use crate::{EvLoop, Kind};
-
-const KIND: Kind = Kind::Check;
+use super::{group_watcher, plain_event};
+use crate::EvLoop;
+use crate::engine::{Head, Key, SimpleSlot};
 
 /// The key of a check watcher (`ev_check`).
 ///
@@ -40,53 +38,4 @@ impl EvLoop {
     }
 }
 
-verbs!(Check, "watcher");
-
-fn stop_it(ev: &mut EvLoop, key: Key) -> bool {
-    ev.unqueue(KIND, key);
-    if ev.deactivate(KIND, key) {
-        let EvLoop { checks, .. } = ev;
-        let place = checks.slots.get(key).map_or(0, |slot| slot.place);
-        checks.roster.remove(place, |index, place| {
-            if let Some(slot) = checks.slots.at_mut(index) {
-                slot.place = place;
-            }
-        });
-    }
-    ev.checks.slots.get(key).is_some()
-}
-
-fn remove(ev: &mut EvLoop, key: Key) -> bool {
-    stop_it(ev, key);
-    ev.checks.slots.remove(key).is_some()
-}
-
-fn change_band(ev: &mut EvLoop, key: Key, band: Band) {
-    ev.set_band(KIND, key, band);
-}
-
-impl Check {
-    /// Starts the watcher, behind those of its kind that are started; no effect if it is started
-    /// already.
-    #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
-    pub fn start(self, ev: &mut EvLoop) -> Self {
-        let Some(slot) = ev.checks.slots.get_mut(self.0) else { return self };
-        if !slot.head.is_active() {
-            slot.place = ev.checks.roster.push(self.0.index);
-            ev.activate(KIND, self.0);
-        }
-        self
-    }
-
-    /// Replaces the callback, in any state; a running one is replaced when it returns. Returns
-    /// whether the watcher exists.
-    pub fn set_callback(
-        self,
-        ev: &mut EvLoop,
-        callback: impl FnMut(&mut EvLoop, CheckEvent) + 'static,
-    ) -> bool {
-        let Some(slot) = ev.checks.slots.get_mut(self.0) else { return false };
-        slot.cell = Cell::shared(callback);
-        true
-    }
-}
+group_watcher!(Check, CheckEvent, checks);

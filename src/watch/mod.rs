@@ -279,4 +279,59 @@ macro_rules! plain_event {
     };
 }
 
-pub(crate) use {plain_event, verbs};
+/// The rest of a kind that is a [`Group`](crate::engine::Group): all but what it means.
+macro_rules! group_watcher {
+    ($name:ident, $event:ident, $group:ident) => {
+        const KIND: $crate::Kind = $crate::Kind::$name;
+
+        fn stop_it(ev: &mut $crate::EvLoop, key: $crate::engine::Key) -> bool {
+            ev.unqueue(KIND, key);
+            if ev.deactivate(KIND, key) {
+                ev.$group.leave(key);
+            }
+            ev.$group.slots.get(key).is_some()
+        }
+
+        fn remove(ev: &mut $crate::EvLoop, key: $crate::engine::Key) -> bool {
+            stop_it(ev, key);
+            ev.$group.slots.remove(key).is_some()
+        }
+
+        fn change_band(
+            ev: &mut $crate::EvLoop,
+            key: $crate::engine::Key,
+            band: $crate::engine::Band,
+        ) {
+            ev.set_band(KIND, key, band);
+        }
+
+        impl $name {
+            /// Starts the watcher, behind those of its kind that are started; no effect if it is
+            /// started already.
+            #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
+            pub fn start(self, ev: &mut $crate::EvLoop) -> Self {
+                if ev.head(KIND, self.0).is_some_and(|head| !head.is_active()) {
+                    ev.$group.join(self.0);
+                    ev.activate(KIND, self.0);
+                }
+                self
+            }
+
+            /// Replaces the callback, in any state; a running one is replaced when it returns.
+            /// Returns whether the watcher exists.
+            pub fn set_callback(
+                self,
+                ev: &mut $crate::EvLoop,
+                callback: impl FnMut(&mut $crate::EvLoop, $event) + 'static,
+            ) -> bool {
+                let Some(slot) = ev.$group.slots.get_mut(self.0) else { return false };
+                slot.cell = Cell::shared(callback);
+                true
+            }
+        }
+
+        $crate::watch::verbs!($name, "watcher");
+    };
+}
+
+pub(crate) use {group_watcher, plain_event, verbs};

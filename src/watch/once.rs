@@ -50,7 +50,8 @@ impl EvLoop {
     ///
     /// The events are the readiness, or [`Events::TIMER`], or both if both happened in one iteration.
     /// A limit of zero looks once. For a delay alone there is [`after`](Self::after). The key is good
-    /// for calling it off: freed, it drops the source and `f`.
+    /// for calling it off: freed, it drops the source and `f`. Stopped, it hears of nothing, and a limit
+    /// that passes meanwhile is gone.
     ///
     /// ```
     /// # use evloop::{EvLoop, Events, Interest};
@@ -86,7 +87,9 @@ impl EvLoop {
         if let Some(limit) = limit {
             // Timers are queued before io: if both are due, the event joins the readiness.
             let timer = self.timer(limit, Duration::ZERO, move |ev, _| {
-                io.feed(ev, Events::TIMER);
+                if io.is_active(ev) {
+                    io.feed(ev, Events::TIMER);
+                }
             });
             // The io watcher alone decides whether the loop goes on.
             cell.limit.set(Some(timer.set_ref(self, false).start(self)));

@@ -3,11 +3,9 @@
 //! For modules that bring events of their own: adjust watchers, flush what was gathered, bind in a
 //! foreign loop. What a prepare callback starts, an idle watcher or a timer, counts for this wait.
 
-use super::{plain_event, verbs};
-use crate::engine::{Band, Head, Key, SimpleSlot};
-use crate::{EvLoop, Kind};
-
-const KIND: Kind = Kind::Prepare;
+use super::{group_watcher, plain_event};
+use crate::EvLoop;
+use crate::engine::{Head, Key, SimpleSlot};
 
 /// The key of a prepare watcher (`ev_prepare`).
 ///
@@ -48,53 +46,4 @@ impl EvLoop {
     }
 }
 
-verbs!(Prepare, "watcher");
-
-fn stop_it(ev: &mut EvLoop, key: Key) -> bool {
-    ev.unqueue(KIND, key);
-    if ev.deactivate(KIND, key) {
-        let EvLoop { prepares, .. } = ev;
-        let place = prepares.slots.get(key).map_or(0, |slot| slot.place);
-        prepares.roster.remove(place, |index, place| {
-            if let Some(slot) = prepares.slots.at_mut(index) {
-                slot.place = place;
-            }
-        });
-    }
-    ev.prepares.slots.get(key).is_some()
-}
-
-fn remove(ev: &mut EvLoop, key: Key) -> bool {
-    stop_it(ev, key);
-    ev.prepares.slots.remove(key).is_some()
-}
-
-fn change_band(ev: &mut EvLoop, key: Key, band: Band) {
-    ev.set_band(KIND, key, band);
-}
-
-impl Prepare {
-    /// Starts the watcher, behind those of its kind that are started; no effect if it is started
-    /// already.
-    #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
-    pub fn start(self, ev: &mut EvLoop) -> Self {
-        let Some(slot) = ev.prepares.slots.get_mut(self.0) else { return self };
-        if !slot.head.is_active() {
-            slot.place = ev.prepares.roster.push(self.0.index);
-            ev.activate(KIND, self.0);
-        }
-        self
-    }
-
-    /// Replaces the callback, in any state; a running one is replaced when it returns. Returns
-    /// whether the watcher exists.
-    pub fn set_callback(
-        self,
-        ev: &mut EvLoop,
-        callback: impl FnMut(&mut EvLoop, PrepareEvent) + 'static,
-    ) -> bool {
-        let Some(slot) = ev.prepares.slots.get_mut(self.0) else { return false };
-        slot.cell = Cell::shared(callback);
-        true
-    }
-}
+group_watcher!(Prepare, PrepareEvent, prepares);
