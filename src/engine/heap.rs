@@ -28,8 +28,8 @@ impl Deadline {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Heap {
+    /// The first `PAD` are no entries; the root stands at `PAD`.
     entries: Vec<Deadline>,
     /// Place of each watcher's entry, by the watcher's index; `ABSENT` for none.
     places: Vec<u32>,
@@ -38,19 +38,30 @@ pub(crate) struct Heap {
 const ARITY: usize = 4;
 const ABSENT: u32 = u32::MAX;
 
+/// Large allocations begin 16 bytes behind a multiple of 64. With two places left free, the four
+/// children of an entry share one cache line there, and not two halves.
+const PAD: usize = 2;
+const NO_ENTRY: Deadline = Deadline { due: 0, ticket: 0, index: ABSENT };
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self { entries: vec![NO_ENTRY; PAD], places: Vec::new() }
+    }
+}
+
 impl Heap {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.len() == PAD
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() - PAD
     }
 
     #[inline]
     pub(crate) fn first(&self) -> Option<Deadline> {
-        self.entries.first().copied()
+        self.entries.get(PAD).copied()
     }
 
     /// The entry of a watcher.
@@ -61,7 +72,7 @@ impl Heap {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Deadline> + '_ {
-        self.entries.iter().copied()
+        self.entries[PAD..].iter().copied()
     }
 
     pub(crate) fn insert(&mut self, deadline: Deadline) {
@@ -96,7 +107,7 @@ impl Heap {
         let first = self.first()?;
         self.places[first.index as usize] = ABSENT;
         let last = self.entries.pop()?;
-        if !self.entries.is_empty() {
+        if !self.is_empty() {
             self.sink_to_the_bottom_and_rise(last);
         }
         Some(first)
@@ -115,13 +126,48 @@ impl Heap {
 
     /// Replaces every entry and orders them anew.
     pub(crate) fn rewrite(&mut self, mut with: impl FnMut(Deadline) -> Deadline) {
-        for entry in &mut self.entries {
+        for entry in &mut self.entries[PAD..] {
             *entry = with(*entry);
         }
         // A sorted array is a heap.
-        self.entries.sort_unstable();
-        for (place, entry) in self.entries.iter().enumerate() {
+        self.entries[PAD..].sort_unstable();
+        for (place, entry) in self.entries.iter().enumerate().skip(PAD) {
             self.places[entry.index as usize] = place as u32;
+        }
+    }
+
+    /// Takes out, in no order, every entry that is due, as `true_deadline` says what each really is; the
+    /// others stay, with their true deadlines. Takes time linear in the size of the heap.
+    pub(crate) fn take_due(
+        &mut self,
+        now: u64,
+        taken: &mut Vec<Deadline>,
+        mut true_deadline: impl FnMut(Deadline) -> Deadline,
+    ) {
+        let Self { entries, places } = self;
+        entries.retain_mut(|entry| {
+            if entry.index == ABSENT {
+                return true;
+            }
+            *entry = true_deadline(*entry);
+            let stays = entry.due > now;
+            if !stays {
+                places[entry.index as usize] = ABSENT;
+                taken.push(*entry);
+            }
+            stays
+        });
+        self.heapify();
+    }
+
+    /// Orders the entries anew, in linear time.
+    fn heapify(&mut self) {
+        for (place, entry) in self.entries.iter().enumerate().skip(PAD) {
+            self.places[entry.index as usize] = place as u32;
+        }
+        let parents = self.len().saturating_sub(1).div_ceil(ARITY);
+        for place in (PAD..PAD + parents).rev() {
+            self.sift_down(place, self.entries[place]);
         }
     }
 
@@ -132,8 +178,8 @@ impl Heap {
     }
 
     fn sift_up(&mut self, mut place: usize, deadline: Deadline) {
-        while place > 0 {
-            let parent = (place - 1) / ARITY;
+        while place > PAD {
+            let parent = parent_of(place);
             let above = self.entries[parent];
             if above.rank() <= deadline.rank() {
                 break;
@@ -158,7 +204,7 @@ impl Heap {
     /// `sift_down` from the top for an entry that comes from the bottom and so almost surely goes
     /// back there: not comparing it on the way saves a comparison and a misprediction per level.
     fn sink_to_the_bottom_and_rise(&mut self, deadline: Deadline) {
-        let mut place = 0;
+        let mut place = PAD;
         while let Some((child, below)) = self.least_child(place) {
             self.put(place, below);
             place = child;
@@ -168,7 +214,7 @@ impl Heap {
 
     #[inline]
     fn least_child(&self, place: usize) -> Option<(usize, Deadline)> {
-        let first = place * ARITY + 1;
+        let first = (place - PAD) * ARITY + 1 + PAD;
         if let Some(&[a, b, c, d]) = self.entries.get(first..first + ARITY) {
             // A tournament of two rounds, written to compile to conditional moves.
             let left = if b.rank() < a.rank() { (first + 1, b) } else { (first, a) };
@@ -181,9 +227,9 @@ impl Heap {
     }
 
     pub(crate) fn verify(&self) {
-        for (place, entry) in self.entries.iter().enumerate() {
-            if place > 0 {
-                let above = self.entries[(place - 1) / ARITY];
+        for (place, entry) in self.entries.iter().enumerate().skip(PAD) {
+            if place > PAD {
+                let above = self.entries[parent_of(place)];
                 assert!(above.rank() <= entry.rank(), "heap order is broken at {place}");
             }
             assert_eq!(
@@ -193,8 +239,12 @@ impl Heap {
             );
         }
         let placed = self.places.iter().filter(|place| **place != ABSENT).count();
-        assert_eq!(placed, self.entries.len(), "a timer claims a place it does not have");
+        assert_eq!(placed, self.len(), "a timer claims a place it does not have");
     }
+}
+
+fn parent_of(place: usize) -> usize {
+    (place - PAD - 1) / ARITY + PAD
 }
 
 #[cfg(test)]
@@ -226,6 +276,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_due_is_taken_out_and_the_rest_stays_a_heap(
+            dues in prop::collection::vec(0..100u64, 0..300),
+            now in 0..100u64,
+        ) {
+            let mut heap = Heap::default();
+            for (index, due) in dues.iter().enumerate() {
+                heap.insert(deadline(*due, index as u32, index as u32));
+            }
+            let mut taken = Vec::new();
+            // Every seventh has been pushed back by fifty.
+            let push_back = |d: Deadline| {
+                let due = if d.index % 7 == 0 { d.due + 50 } else { d.due };
+                Deadline { due, ..d }
+            };
+            heap.take_due(now, &mut taken, push_back);
+            heap.verify();
+            prop_assert_eq!(taken.len() + heap.len(), dues.len());
+            prop_assert!(taken.iter().all(|d| d.due <= now));
+            prop_assert!(heap.iter().all(|d| d.due > now));
+        }
+
         #[test]
         fn it_agrees_with_a_sorted_map(ops in prop::collection::vec((0..4u8, 0..24u32, 0..50u64), 0..400)) {
             let mut heap = Heap::default();

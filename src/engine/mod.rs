@@ -103,6 +103,8 @@ pub struct EvLoop {
     pub(crate) timers: Slots<TimerSlot>,
     pub(crate) heap: Heap,
     next_ticket: u32,
+    /// Room for the timers that are due, where they are many.
+    due_timers: Vec<Deadline>,
     /// Delays given to active timers with `set`, for their next start. Rare, so not in the slot.
     pub(crate) afters: HashMap<u32, u64>,
     clock: Clock,
@@ -343,6 +345,7 @@ impl EvLoop {
             timers: Slots::new(first),
             heap: Heap::default(),
             next_ticket: 0,
+            due_timers: Vec::new(),
             afters: HashMap::new(),
             now: Cell::new(clock.now()),
             fresh: Cell::new(true),
@@ -497,6 +500,11 @@ impl EvLoop {
     #[inline]
     pub(crate) fn head_mut(&mut self, kind: Kind, key: Key) -> Option<&mut Head> {
         with_slots!(mut self, kind, slots => slots.get_mut(key).map(|slot| &mut slot.head))
+    }
+
+    #[inline]
+    pub(crate) fn add_refs(&mut self, count: usize) {
+        self.refs += count;
     }
 
     /// Marks a stopped watcher as started.

@@ -234,29 +234,57 @@ impl EvLoop {
             self.renumber();
         }
         let first_new = self.next_ticket;
-        while let Some(first) = self.first_due_timer(now) {
+        // Popping costs a walk down the heap each. Where a good part of all timers is due at once, taking
+        // them all out and sorting them is several times cheaper; it costs a look at every timer, so it
+        // must not be done for a few.
+        let patience = 64 + self.heap.len() / 16;
+        for _ in 0..patience {
+            let Some(first) = self.first_due_timer(now) else { return };
             if first.due == now && first.ticket >= first_new {
                 return;
             }
-            self.expire(first, now);
+            match self.expire(first, now) {
+                Some(next) => self.heap.update(next),
+                None => _ = self.heap.pop(),
+            }
         }
+        self.expire_many(now, first_new);
     }
 
-    fn expire(&mut self, first: Deadline, now: u64) {
-        let key = self.timers.key_at(first.index);
-        let repeat = self.timers.get(key).map_or(0, |slot| slot.data.repeat);
-        if repeat == 0 {
-            self.heap.pop();
-            self.deactivate(Kind::Timer, key);
-            if let Some(slot) = self.timers.get_mut(key) {
-                // Started again without `set`, it fires at once.
-                if !slot.head.has(TimerSlot::ABSOLUTE) && !slot.head.has(TimerSlot::AFTER_SET) {
-                    slot.data.due = 0;
-                }
+    #[cold]
+    fn expire_many(&mut self, now: u64, first_new: u32) {
+        let mut due = std::mem::take(&mut self.due_timers);
+        let Self { heap, timers, .. } = self;
+        heap.take_due(now, &mut due, |entry| match timers.at(entry.index) {
+            Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
+            None => entry,
+        });
+        due.sort_unstable();
+        for entry in due.drain(..) {
+            // Repeaters of this pass that are behind wait for the next iteration.
+            if entry.due == now && entry.ticket >= first_new {
+                self.heap.insert(entry);
+            } else if let Some(next) = self.expire(entry, now) {
+                self.heap.insert(next);
             }
+        }
+        self.due_timers = due;
+    }
+
+    /// Queues a timer that is due; returns its next deadline, if it repeats.
+    fn expire(&mut self, first: Deadline, now: u64) -> Option<Deadline> {
+        let key = self.timers.key_at(first.index);
+        let slot = self.timers.get_mut(key)?;
+        let repeat = slot.data.repeat;
+        let mut next = None;
+        if repeat == 0 {
+            slot.head.flags &= !Head::ACTIVE;
+            // Started again without `set`, it fires at once.
+            if !slot.head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
+                slot.data.due = 0;
+            }
+            self.refs -= usize::from(!slot.head.has(Head::EXEMPT));
         } else {
-            let ticket = self.draw_ticket();
-            let Some(slot) = self.timers.get_mut(key) else { return };
             let mut due = first.due.saturating_add(repeat);
             if due <= now {
                 due = if slot.head.has(TimerSlot::KEEP_PHASE) {
@@ -266,11 +294,15 @@ impl EvLoop {
                     now
                 };
             }
+            // `expire_all` has seen to it that there are enough.
+            let ticket = self.next_ticket;
+            self.next_ticket += 1;
             slot.data.due = due;
             slot.data.ticket = ticket;
-            self.heap.update(Deadline { due, ticket, ..first });
+            next = Some(Deadline { due, ticket, ..first });
         }
-        self.queue(Kind::Timer, first.index, Events::TIMER);
+        self.enqueue(Kind::Timer, key, Events::TIMER);
+        next
     }
 
     pub(crate) fn verify_timers(&self) {

@@ -130,7 +130,9 @@ impl EvLoop {
         let Some(slot) = self.timers.get_mut(key) else { return };
         slot.data.due = due;
         slot.data.ticket = ticket;
-        self.activate(KIND, key);
+        slot.head.flags |= Head::ACTIVE;
+        let counted = usize::from(!slot.head.has(Head::EXEMPT));
+        self.add_refs(counted);
         self.heap.insert(Deadline { due, ticket, index: key.index });
     }
 
@@ -198,15 +200,11 @@ fn stop_it(ev: &mut EvLoop, key: Key) -> bool {
 fn take_out(ev: &mut EvLoop, key: Key) {
     ev.deactivate(KIND, key);
     ev.heap.remove(key.index);
-    let Some(slot) = ev.timers.get(key) else { return };
-    if slot.head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
-        return;
-    }
+    let now = ev.now_nanos();
+    let Some(TimerSlot { head, data, .. }) = ev.timers.get_mut(key) else { return };
     // What is left, for the next start. Never stays never.
-    let due = slot.data.due;
-    let left = if due == NEVER { NEVER } else { due.saturating_sub(ev.now_nanos()) };
-    if let Some(slot) = ev.timers.get_mut(key) {
-        slot.data.due = left;
+    if data.due != NEVER && !head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
+        data.due = data.due.saturating_sub(now);
     }
 }
 
