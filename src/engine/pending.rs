@@ -237,6 +237,13 @@ impl Board {
         queue.entries.get_mut(place)
     }
 
+    /// A note some places behind the front of a band, if the band is at least `many` long.
+    #[inline]
+    pub(crate) fn ahead(&self, band: Band, places: usize, many: usize) -> Option<Entry> {
+        let entries = &self.bands[band.index()].entries;
+        if entries.len() < many { None } else { entries.get(places).copied() }
+    }
+
     /// Takes the oldest note of a band.
     #[inline]
     pub(crate) fn pop(&mut self, band: Band) -> Option<Entry> {
