@@ -12,19 +12,22 @@
 //! An entry may be **early**: its watcher's true deadline lies later (`again` wrote only the
 //! watcher). The owner moves such an entry with [`Heap::update`] when it comes up.
 
-/// What the heap holds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+/// What the heap holds. The fields stand so that `rank` is two plain loads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
 pub(crate) struct Deadline {
     pub(crate) due: u64,
-    pub(crate) ticket: u32,
     pub(crate) index: u32,
+    pub(crate) ticket: u32,
 }
 
 impl Deadline {
-    /// One number to compare: this compiles to a subtract with borrow, no branches.
+    /// One number to compare: a subtraction with borrow, no branches. The index decides nothing, since
+    /// no two entries have a ticket in common, but with it the lower half is what stands in memory.
     #[inline]
-    fn rank(self) -> u128 {
-        u128::from(self.due) << 32 | u128::from(self.ticket)
+    pub(crate) fn rank(self) -> u128 {
+        let lower = u64::from(self.ticket) << 32 | u64::from(self.index);
+        u128::from(self.due) << 64 | u128::from(lower)
     }
 }
 
@@ -130,7 +133,7 @@ impl Heap {
             *entry = with(*entry);
         }
         // A sorted array is a heap.
-        self.entries[PAD..].sort_unstable();
+        self.entries[PAD..].sort_unstable_by_key(|entry| entry.rank());
         for (place, entry) in self.entries.iter().enumerate().skip(PAD) {
             self.places[entry.index as usize] = place as u32;
         }

@@ -507,6 +507,11 @@ impl EvLoop {
         self.refs += count;
     }
 
+    #[inline]
+    pub(crate) fn drop_refs(&mut self, count: usize) {
+        self.refs -= count;
+    }
+
     /// Marks a stopped watcher as started.
     #[inline]
     pub(crate) fn activate(&mut self, kind: Kind, key: Key) {

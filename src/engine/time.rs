@@ -259,7 +259,7 @@ impl EvLoop {
             Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
             None => entry,
         });
-        due.sort_unstable();
+        due.sort_unstable_by_key(|entry| entry.rank());
         for place in 0..due.len() {
             let entry = due[place];
             // Their slots are in no cache: see `touch_ahead`.

@@ -186,26 +186,23 @@ verbs!(Timer, "timer");
 
 fn stop_it(ev: &mut EvLoop, key: Key) -> bool {
     let Some(slot) = ev.timers.get(key) else { return false };
-    let (active, quiet) = (slot.head.is_active(), slot.head.pend.is_none());
-    if !quiet || slot.head.has(Head::LATER) {
+    if !slot.head.pend.is_none() || slot.head.has(Head::LATER) {
         ev.unqueue(KIND, key);
     }
-    if active {
-        take_out(ev, key);
-    }
-    true
-}
-
-/// Stops an active timer, leaving what is pending alone.
-fn take_out(ev: &mut EvLoop, key: Key) {
-    ev.deactivate(KIND, key);
-    ev.heap.remove(key.index);
     let now = ev.now_nanos();
-    let Some(TimerSlot { head, data, .. }) = ev.timers.get_mut(key) else { return };
+    let Some(TimerSlot { head, data, .. }) = ev.timers.get_mut(key) else { return false };
+    if !head.is_active() {
+        return true;
+    }
+    head.flags &= !Head::ACTIVE;
     // What is left, for the next start. Never stays never.
     if data.due != NEVER && !head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
         data.due = data.due.saturating_sub(now);
     }
+    let counted = usize::from(!head.has(Head::EXEMPT));
+    ev.drop_refs(counted);
+    ev.heap.remove(key.index);
+    true
 }
 
 fn remove(ev: &mut EvLoop, key: Key) -> bool {
