@@ -159,7 +159,7 @@ impl Reports {
     /// A report in our own words; `ERROR` is a hang-up.
     #[cfg(feature = "test-util")]
     pub(crate) fn push_events(&mut self, fd: u32, generation: u32, events: crate::Events) {
-        let mut bits = bits_of(Interest::from_bits((events.bits() & 15) as u8));
+        let mut bits = bits_of(events.readiness());
         if events.contains(crate::Events::ERROR) {
             bits |= libc::POLLHUP as u32;
         }

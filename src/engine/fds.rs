@@ -574,8 +574,7 @@ impl EvLoop {
         let mut next = self.fds.get(fd as u32).map_or(IoSlot::NO_NEXT, |entry| entry.head);
         while let Some(slot) = self.ios.at(next) {
             let index = std::mem::replace(&mut next, slot.data.next);
-            let got =
-                events & Events::from_bits((slot.data.interest & Interest::MASK).bits().into());
+            let got = events & slot.data.interest.told();
             if slot.head.is_active() && !got.is_empty() {
                 self.queue(Kind::Io, index, got);
             }

@@ -87,6 +87,13 @@ use remote::Posted;
 /// assert!(!ev.run()?); // nothing is left to wait for
 /// # Ok::<(), evloop::Error>(())
 /// ```
+///
+/// # Sharp edges
+///
+/// * Two loops swapped with `mem::swap` inside a callback stay sound, and that is all: the watcher that did
+///   it counts as running for good in the loop that was moved away.
+/// * A loop that is dropped drops closures and sources, in no particular order. A destructor that uses a
+///   handle to the loop is told that it is gone.
 pub struct EvLoop {
     // What a turn touches comes first.
     pub(crate) ios: Slots<IoSlot>,

@@ -122,6 +122,9 @@ impl EvLoop {
     /// Stops the loop's time (`ev_suspend`): until [`resume`](Self::resume), `run` and `turn` are
     /// refused, everything else works. A second call changes nothing.
     ///
+    /// Called from a callback, it lets the present run go on; the next one is refused. A timer started
+    /// while the loop is suspended is moved by [`resume`](Self::resume) like all others.
+    ///
     /// For programs that are stopped for a long time, such as a game in the background, and do not
     /// want the timers of that time to come all at once.
     pub fn suspend(&mut self) {

@@ -170,7 +170,7 @@ impl Poller for Scripted {
                         continue;
                     };
                     if let Some(r) = state.registered.iter().find(|r| r.fd == fd) {
-                        let asked = Events::from_bits((r.interest & Interest::MASK).bits().into());
+                        let asked = r.interest.told();
                         let bits = events & (asked | Events::ERROR);
                         if !bits.is_empty() {
                             reports.push_events(fd as u32, r.generation, bits);

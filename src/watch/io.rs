@@ -3,25 +3,6 @@
 //! An io watcher owns a *source*, anything that is [`AsFd`]: a socket, a pipe, a file, an
 //! `Rc<TcpStream>` that other watchers share. It is level-triggered: as long as the source is ready
 //! for what the watcher asks, the callback is called in every iteration.
-//!
-//! # Sharp edges
-//!
-//! * **Reading may still block.** Readiness is a hint; set sockets and pipes non-blocking.
-//! * **A hang-up or an error is everything you asked for.** A watcher that asks for `WRITE` alone is
-//!   called with `WRITE` when the peer has gone: the write tells what happened. A watcher that
-//!   neither reads nor stops then is called for ever.
-//! * **A finished descriptor is stopped lazily.** `stop` makes no system call; if the kernel reports
-//!   the descriptor all the same, the loop wakes up once, takes it out, and calls nobody.
-//! * **Close through the watcher**: [`free`](Io::free) takes the descriptor out of the kernel's set
-//!   before it is closed. A *duplicate* of it (`dup`, `try_clone`, a forked child) keeps the file
-//!   open, and epoll goes by files; the loop recognises reports of such ghosts and drops them.
-//! * **A source that is only borrowed** (`BorrowedFd<'static>`, `&'static File`) can be closed under
-//!   the loop. poll notices and calls the watcher with `ERROR`; epoll says nothing until the next
-//!   change of that descriptor.
-//! * **Regular files are always ready.** epoll refuses them; the loop reports them in every iteration
-//!   and does not sleep while a started watcher asks about one, as poll would.
-//! * **stdin** of a program is shared with its shell: never set it non-blocking. [`crate::stdin`]
-//!   gives a descriptor to watch.
 
 // The source is in an `Rc` of its own and not inside the cell, because `into_source` must hand it
 // out while the callback, and with it the cell, is still in use.
@@ -80,6 +61,8 @@ const KIND: Kind = Kind::Io;
 ///   registration changes or [`verify`](EvLoop::verify) looks.
 /// * **Regular files are always ready**, also on epoll, which itself refuses them: the loop does not
 ///   sleep while a started watcher asks about one.
+/// * **A stopped watcher** costs no system call; if the kernel reports its descriptor all the same, the
+///   loop wakes up once, takes it out, and calls nobody.
 /// * **[`Interest::EDGE`]**: read until `WouldBlock`, or you will not hear of the rest. Not with the
 ///   poll backend, and all watchers of one descriptor must agree.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -124,8 +124,9 @@ macro_rules! verbs {
 
             /// Makes it pending in the next iteration, which then does not wait.
             ///
-            /// For work that goes on by itself and must let io and timers have their turn. Returns
-            /// whether the watcher exists.
+            /// For work that goes on by itself and must let io and timers have their turn. It does
+            /// not keep a loop running that has nothing else to do; the event waits for the next run
+            /// then. Returns whether the watcher exists.
             pub fn feed_later(self, ev: &mut $crate::EvLoop, events: $crate::Events) -> bool {
                 ev.feed_later(KIND, self.0, events)
             }
