@@ -144,3 +144,8 @@ pub use watch::{
     AnyWatcher, Async, AsyncEvent, Check, CheckEvent, Idle, IdleEvent, Io, IoEvent, Notifier,
     Prepare, PrepareEvent, SendError, Sender, Timer, TimerEvent, Watcher, stdin,
 };
+
+/// Has the README's sample compiled, so that it works for whoever copies it.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -199,6 +199,9 @@ impl Caller {
 /// A posted closure does not keep the loop running: a loop with no active watchers returns from
 /// `run` although a thread is about to post. A closure posted but never run is dropped with the
 /// loop, on the loop's thread, so senders captured in it close then.
+///
+/// Nothing bounds how many closures wait. Where a thread may outrun the loop, use a
+/// [`channel`](EvLoop::channel), which says when it is full.
 #[derive(Clone)]
 pub struct Remote {
     shared: Arc<Shared>,

@@ -347,3 +347,51 @@ impl EvLoop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[test]
+    fn equal_timers_keep_their_order_when_the_tickets_run_out() {
+        let mut ev = EvLoop::new().unwrap();
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let told = Rc::clone(&order);
+        // All are started in one callback, so all are due at the same moment.
+        ev.after(Duration::ZERO, move |ev| {
+            ev.next_ticket = u32::MAX - 3;
+            for n in 0..8 {
+                let told = Rc::clone(&told);
+                ev.timer(Duration::ZERO, Duration::ZERO, move |_, _| told.borrow_mut().push(n))
+                    .start(ev);
+                ev.verify();
+            }
+        });
+        ev.run().unwrap();
+        assert!(ev.next_ticket < 100, "the tickets were renumbered");
+        assert_eq!(*order.borrow(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn repeaters_go_on_when_the_tickets_run_out_while_they_expire() {
+        let mut ev = EvLoop::new().unwrap();
+        let ticks = Rc::new(RefCell::new([0; 4]));
+        for n in 0..4 {
+            let ticks = Rc::clone(&ticks);
+            let tick = Duration::from_nanos(1);
+            ev.timer(tick, tick, move |ev, e| {
+                ticks.borrow_mut()[n] += 1;
+                ev.verify();
+                if ticks.borrow()[n] == 3 {
+                    e.watcher.stop(ev);
+                }
+            })
+            .start(&mut ev);
+        }
+        ev.next_ticket = u32::MAX - 2;
+        ev.run().unwrap();
+        assert_eq!(*ticks.borrow(), [3; 4]);
+    }
+}
