@@ -6,6 +6,7 @@
 //!
 //! * [`clock`]: reading the monotonic clock.
 //! * [`epoll`]: waiting with nanosecond time-outs.
+//! * [`fork`]: how often the process has forked, from the root to here.
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`secure`]: whether the process runs with raised privileges.
 //! * [`wake`]: writing to the wake-up channel from any context, signal handlers included.
@@ -14,6 +15,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod epoll;
+pub(crate) mod fork;
 pub(crate) mod poll;
 pub(crate) mod secure;
 pub(crate) mod wake;
