@@ -57,6 +57,7 @@ pub(crate) fn generation() -> u32 {
 /// nothing but atomics and async-signal-safe calls. Harmless when run twice.
 extern "C" fn in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    super::signal::in_child();
 }
 
 #[cfg(test)]

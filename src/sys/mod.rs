@@ -9,6 +9,7 @@
 //! * [`fork`]: how often the process has forked, from the root to here.
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`secure`]: whether the process runs with raised privileges.
+//! * [`signal`]: from signal handlers to the loops that listen.
 //! * [`wake`]: writing to the wake-up channel from any context, signal handlers included.
 
 #![allow(unsafe_code)]
@@ -18,6 +19,7 @@ pub(crate) mod epoll;
 pub(crate) mod fork;
 pub(crate) mod poll;
 pub(crate) mod secure;
+pub(crate) mod signal;
 pub(crate) mod wake;
 
 /// Nanoseconds as the kernel counts time. 64 bits of them are 584 years, which fit.
