@@ -107,8 +107,9 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | `stat` | yes | [`FileAttr`]; `notify` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
-//! | `full` | no | everything optional; at present nothing |
+//! | `full` | no | everything optional that programs run with; at present `stat` |
 //!
 //! # From libev
 //!
@@ -140,6 +141,9 @@ pub use backend::Backend;
 pub use engine::{Break, Builder, EvLoop, Kind, Remote, Run};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Events, Interest};
+#[cfg(feature = "stat")]
+#[cfg_attr(docsrs, doc(cfg(feature = "stat")))]
+pub use watch::FileAttr;
 pub use watch::{
     AnyWatcher, Async, AsyncEvent, Check, CheckEvent, Idle, IdleEvent, Io, IoEvent, Notifier,
     Prepare, PrepareEvent, SendError, Sender, Timer, TimerEvent, Watcher, stdin,

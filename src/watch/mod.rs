@@ -4,6 +4,9 @@
 mod any;
 mod channel;
 mod check;
+#[cfg(feature = "stat")]
+#[cfg_attr(not(test), allow(dead_code))] // until the stat watcher uses it
+mod file_attr;
 mod idle;
 mod io;
 mod notifier;
@@ -15,6 +18,8 @@ mod timer;
 pub use any::AnyWatcher;
 pub use channel::{SendError, Sender};
 pub use check::{Check, CheckEvent};
+#[cfg(feature = "stat")]
+pub use file_attr::FileAttr;
 pub use idle::{Idle, IdleEvent};
 pub use io::{Io, IoEvent};
 pub use notifier::{Async, AsyncEvent, Notifier};
