@@ -7,6 +7,7 @@
 //! * [`clock`]: reading the monotonic clock.
 //! * [`epoll`]: waiting with nanosecond time-outs.
 //! * [`fork`]: how often the process has forked, from the root to here.
+//! * [`leaked`]: a value of the process that lives for ever and can be replaced, across forks.
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`secure`]: whether the process runs with raised privileges.
 //! * [`signal`]: from signal handlers to the loops that listen.
@@ -17,6 +18,8 @@
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod fork;
+#[cfg(feature = "stat")]
+pub(crate) mod leaked;
 pub(crate) mod poll;
 pub(crate) mod secure;
 pub(crate) mod signal;
