@@ -107,7 +107,7 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `stat` | yes | [`FileAttr`]; `notify` |
+//! | `stat` | yes | `FileAttr`; `notify` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //! | `full` | no | everything optional that programs run with; at present `stat` |
 //!

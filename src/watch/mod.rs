@@ -7,6 +7,9 @@ mod check;
 #[cfg(feature = "stat")]
 #[cfg_attr(not(test), allow(dead_code))] // until the stat watcher uses it
 mod file_attr;
+#[cfg(feature = "stat")]
+#[cfg_attr(not(test), allow(dead_code))] // until the stat watcher uses it
+mod hints;
 mod idle;
 mod io;
 mod notifier;
