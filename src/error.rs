@@ -34,6 +34,11 @@ pub enum ErrorKind {
     /// `run` or `turn` was called where the loop cannot be entered: from the callback of a
     /// prepare or check watcher.
     Nested,
+    /// The process is a fork of the one that made the loop: call
+    /// [`after_fork`](crate::EvLoop::after_fork) first.
+    Forked,
+    /// A signal could not be sent to a process: it has ended, or we may not.
+    Kill,
     /// A callback reported an error with [`fail`](crate::EvLoop::fail); the error itself is the
     /// source.
     Callback,
@@ -112,6 +117,8 @@ impl ErrorKind {
             Self::Wait => "the kernel wait failed",
             Self::Suspended => "the loop is suspended",
             Self::Nested => "the loop cannot be run from a prepare or check callback",
+            Self::Forked => "the process was forked and the loop was not told",
+            Self::Kill => "the signal could not be sent",
             Self::Callback => "a callback failed",
             Self::Stuck => "nothing can end this wait",
         }

@@ -155,7 +155,7 @@ set! { Events(u32) {
     /// The peer will send no more.
     PEER_CLOSE = 8;
     /// The watcher cannot go on and has been stopped: its descriptor was closed under the loop,
-    /// or the system refused a later change of its registration.
+    /// the system refused a later change of its registration, or its process is no child of ours.
     ERROR = 16;
     /// A timer is due.
     TIMER = 32;
@@ -167,6 +167,18 @@ set! { Events(u32) {
     CHECK = 256;
     /// A [`Notifier`](crate::Notifier) called.
     ASYNC = 512;
+    /// The wall clock has come to the time of a periodic.
+    PERIODIC = 1024;
+    /// A signal was delivered.
+    SIGNAL = 2048;
+    /// A child process ended, stopped or went on.
+    CHILD = 4096;
+    /// A file changed.
+    STAT = 8192;
+    /// The process is a fork of the one that made the loop.
+    FORK = 16384;
+    /// The loop is being dropped.
+    CLEANUP = 32768;
     /// Free for programs to use with `feed` and `invoke`; the loop itself never sends it.
     CUSTOM = 1 << 31;
 } }

@@ -107,9 +107,8 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `stat` | yes | `FileAttr`; `notify` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
-//! | `full` | no | everything optional that programs run with; at present `stat` |
+//! | `full` | no | everything optional; at present nothing |
 //!
 //! # From libev
 //!
@@ -138,16 +137,17 @@ pub mod testing;
 mod watch;
 
 pub use backend::Backend;
-pub use engine::{Break, Builder, EvLoop, Kind, Remote, Run};
+pub use engine::{Break, Builder, EvLoop, Kind, Metrics, Remote, Run, Schedule, Stall};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Events, Interest};
+pub use watch::{
+    AnyWatcher, Async, AsyncEvent, Check, CheckEvent, Child, ChildEvent, Cleanup, CleanupEvent,
+    Fork, ForkEvent, Idle, IdleEvent, Io, IoEvent, Notifier, Periodic, PeriodicEvent, Prepare,
+    PrepareEvent, SendError, Sender, Signal, SignalEvent, Timer, TimerEvent, Watcher, stdin,
+};
 #[cfg(feature = "stat")]
 #[cfg_attr(docsrs, doc(cfg(feature = "stat")))]
-pub use watch::FileAttr;
-pub use watch::{
-    AnyWatcher, Async, AsyncEvent, Check, CheckEvent, Idle, IdleEvent, Io, IoEvent, Notifier,
-    Prepare, PrepareEvent, SendError, Sender, Timer, TimerEvent, Watcher, stdin,
-};
+pub use watch::{FileAttr, Stat, StatEvent};
 
 /// Has the README's sample compiled, so that it works for whoever copies it.
 #[cfg(doctest)]

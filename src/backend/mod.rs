@@ -82,6 +82,12 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    #[inline]
+    fn of(event: &Event) -> Self {
+        let data = { event.data }.u64();
+        Self { fd: data as u32, generation: (data >> 32) as u32, bits: { event.flags }.bits() }
+    }
+
     const FAULTS: u32 = libc::POLLERR as u32 | libc::POLLHUP as u32 | libc::POLLNVAL as u32;
 
     /// The readiness bits as [`Interest`] has them; a hang-up or an error is readiness for all.
@@ -136,13 +142,12 @@ impl Reports {
 
     #[inline]
     pub(crate) fn get(&self, place: usize) -> Option<Report> {
-        let event = self.events.get(place)?;
-        let data = { event.data }.u64();
-        Some(Report {
-            fd: data as u32,
-            generation: (data >> 32) as u32,
-            bits: { event.flags }.bits(),
-        })
+        self.events.get(place).map(Report::of)
+    }
+
+    /// Drops those that `keep` says `false` of.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(Report) -> bool) {
+        self.events.retain(|event| keep(Report::of(event)));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,4 +1,4 @@
-//! Time inside the loop: nanoseconds of the monotonic clock in a `u64`.
+//! Time inside the loop: nanoseconds of the monotonic clock, or since 1970, in a `u64`.
 //!
 //! `Instant` arithmetic costs more than all the rest of a turn with one event, so it happens only
 //! at the public edge. The edge is exact to one side: an `Instant` is read just before the number
@@ -9,13 +9,24 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::sys::clock::monotonic_nanos;
+use crate::sys::clock::{monotonic_nanos, realtime_nanos};
 
 /// "Never": the value that saturating arithmetic ends at.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 pub(crate) fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(NEVER)
+}
+
+/// A moment of the wall clock as a number. What lies before 1970 is at its beginning.
+pub(crate) fn nanos_since_1970(moment: SystemTime) -> u64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).map_or(0, nanos)
+}
+
+/// The inverse of [`nanos_since_1970`].
+pub(crate) fn system_time(nanos: u64) -> SystemTime {
+    // 584 years fit wherever a SystemTime does.
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)).unwrap_or_else(SystemTime::now)
 }
 
 pub(crate) struct Clock {
@@ -26,12 +37,13 @@ pub(crate) struct Clock {
     mock: Option<Mock>,
 }
 
-/// A clock that somebody else moves: nanoseconds since its beginning, and the wall time then.
+/// A clock that somebody else moves: nanoseconds since its beginning, and the wall time then, in
+/// nanoseconds since 1970 and modulo 2⁶⁴.
 #[cfg(feature = "test-util")]
 #[derive(Clone)]
 pub(crate) struct Mock {
     pub(crate) elapsed: Rc<std::cell::Cell<u64>>,
-    pub(crate) wall: SystemTime,
+    pub(crate) wall: Rc<std::cell::Cell<u64>>,
 }
 
 impl Clock {
@@ -64,13 +76,21 @@ impl Clock {
         monotonic_nanos()
     }
 
-    pub(crate) fn wall(&self) -> SystemTime {
+    /// The wall clock: nanoseconds since 1970.
+    pub(crate) fn wall(&self) -> u64 {
         #[cfg(feature = "test-util")]
         if let Some(mock) = &self.mock {
-            let elapsed = Duration::from_nanos(mock.elapsed.get());
-            return mock.wall.checked_add(elapsed).unwrap_or(mock.wall);
+            return mock.wall.get().wrapping_add(mock.elapsed.get());
         }
-        SystemTime::now()
+        realtime_nanos()
+    }
+
+    /// Whether jumps of the wall clock are noticed by nothing but a look.
+    pub(crate) fn is_mocked(&self) -> bool {
+        #[cfg(feature = "test-util")]
+        return self.mock.is_some();
+        #[cfg(not(feature = "test-util"))]
+        false
     }
 
     /// Sleeps through a collect interval.

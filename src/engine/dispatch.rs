@@ -84,7 +84,13 @@ impl EvLoop {
         self.dispatch();
     }
 
+    #[inline]
     pub(crate) fn dispatch(&mut self) {
+        if self.has(Self::MONITOR) { self.dispatch_measured() } else { self.dispatch_plainly() }
+    }
+
+    #[inline(never)]
+    fn dispatch_plainly(&mut self) {
         while let Some(band) = self.board.top() {
             if self.batch.is_open()
                 && band == self.batch.band
@@ -97,10 +103,7 @@ impl EvLoop {
                         self.touch_ahead(band);
                         self.call_timer(entry.index, entry.events);
                     }
-                    What::Watcher(kind) => {
-                        let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
-                        self.call(kind, key, entry.events, Pend::CALLED);
-                    }
+                    What::Watcher(kind) => self.call_next(kind, entry),
                     What::Posted => {
                         if let Some(f) = self.posted.pop_front() {
                             f(self);
@@ -110,6 +113,13 @@ impl EvLoop {
                 }
             }
         }
+    }
+
+    /// Not part of `dispatch`, whose short ways are shorter for it.
+    #[inline(never)]
+    fn call_next(&mut self, kind: Kind, entry: Entry) {
+        let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
+        self.call(kind, key, entry.events, Pend::CALLED);
     }
 
     /// Where very many timers are due at once their slots and cells are in no cache, and waiting for
@@ -449,7 +459,7 @@ impl EvLoop {
         self.enqueue(kind, key, events);
     }
 
-    fn queue_roster(&mut self, kind: Kind, events: Events, group: fn(&Self) -> &Group) {
+    pub(super) fn queue_roster(&mut self, kind: Kind, events: Events, group: fn(&Self) -> &Group) {
         let mut place = 0;
         while place < group(self).roster.end() {
             if let Some(index) = group(self).roster.at(place) {
@@ -550,8 +560,28 @@ impl EvLoop {
                 let closed = Closed::new(Called { ev: self, kind, key });
                 cell.call(closed.0.ev, key, events);
             }
-            Kind::Idle => {
+            Kind::Child => self.call_child(key, events),
+            Kind::Idle | Kind::Fork | Kind::Cleanup => {
                 let Some(cell) = self.simple_cell(kind, key) else { return };
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+            Kind::Periodic => {
+                let Some(slot) = self.periodics.slots.get(key) else { return };
+                let cell = Rc::clone(&slot.cell);
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+            Kind::Signal => {
+                let Some(slot) = self.signals.slots.get(key) else { return };
+                let cell = Rc::clone(&slot.cell);
+                let called = Called { ev: self, kind, key };
+                cell.call(called.ev, key, events);
+            }
+            #[cfg(feature = "stat")]
+            Kind::Stat => {
+                let Some(slot) = self.stats.slots.get(key) else { return };
+                let cell = Rc::clone(&slot.cell);
                 let called = Called { ev: self, kind, key };
                 cell.call(called.ev, key, events);
             }
@@ -574,6 +604,8 @@ impl EvLoop {
         let slots: &super::Slots<SimpleSlot> = match kind {
             Kind::Idle => &self.idles.slots,
             Kind::Prepare => &self.prepares.slots,
+            Kind::Fork => &self.fork_watchers.slots,
+            Kind::Cleanup => &self.cleanups.slots,
             _ => &self.checks.slots,
         };
         slots.get(key).map(|slot| Rc::clone(&slot.cell))
@@ -615,10 +647,10 @@ impl EvLoop {
 }
 
 /// A callback on the stack. Dropped when it returns and when it panics.
-struct Called<'a> {
-    ev: &'a mut EvLoop,
-    kind: Kind,
-    key: Key,
+pub(super) struct Called<'a> {
+    pub(super) ev: &'a mut EvLoop,
+    pub(super) kind: Kind,
+    pub(super) key: Key,
 }
 
 impl Drop for Called<'_> {

@@ -173,10 +173,12 @@ impl EvLoop {
     /// Starts an io watcher.
     pub(crate) fn start_io(&mut self, key: Key) -> Result<()> {
         const DOING: &str = "starting an io watcher";
-        let Some(slot) = self.ios.get_mut(key) else { return Err(Error::stale(DOING)) };
+        let Some(slot) = self.ios.get(key) else { return Err(Error::stale(DOING)) };
         if slot.head.is_active() {
             return Ok(());
         }
+        self.be_unforked(DOING)?;
+        let Some(slot) = self.ios.get(key) else { return Err(Error::stale(DOING)) };
         let fd = slot.cell.fd().as_raw_fd() as u32;
         let edge = slot.data.interest.contains(Interest::EDGE);
         let known = slot.data.fd == fd
@@ -240,17 +242,17 @@ impl EvLoop {
             generation = generation.wrapping_add(1);
             if !entry.told.is_empty() {
                 // What another watcher has left there. If it is gone already, all the better.
-                let _ = self.poller.modify(cell.fd(), entry.told, union, generation);
+                let _ = self.modify(cell.fd(), entry.told, union, generation);
             }
         } else if entry.told.is_empty() {
             generation = generation.wrapping_add(1);
-            self.poller.modify(cell.fd(), Interest::NONE, union, generation)?;
+            self.modify(cell.fd(), Interest::NONE, union, generation)?;
         } else {
-            match self.poller.modify(cell.fd(), entry.told, union, generation) {
+            match self.modify(cell.fd(), entry.told, union, generation) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
                     // The kernel has forgotten the number: it stands for another file now.
                     generation = generation.wrapping_add(1);
-                    self.poller.modify(cell.fd(), Interest::NONE, union, generation)?;
+                    self.modify(cell.fd(), Interest::NONE, union, generation)?;
                 }
                 other => other?,
             }
@@ -342,17 +344,16 @@ impl EvLoop {
         let fd = self.ios.get(key)?.data.fd;
         self.unlink(key);
         let slot = self.ios.remove(key)?;
-        self.fds.uncount(slot.head.band);
+        if slot.head.has(IoSlot::INTERNAL) {
+            self.forget_internal();
+        } else {
+            self.fds.uncount(slot.head.band);
+        }
         if let Some(entry) = self.fds.get(fd) {
             if entry.head == IoSlot::NO_NEXT && !entry.told.is_empty() {
                 // Should this fail, the kernel has lost the number already; whatever it reports
                 // under this generation from now on is known for a ghost.
-                let _ = self.poller.modify(
-                    slot.cell.fd(),
-                    entry.told,
-                    Interest::NONE,
-                    entry.generation,
-                );
+                let _ = self.modify(slot.cell.fd(), entry.told, Interest::NONE, entry.generation);
                 if let Some(entry) = self.fds.entry_mut(fd) {
                     entry.told = Interest::NONE;
                     entry.generation = entry.generation.wrapping_add(1);
@@ -382,7 +383,8 @@ impl EvLoop {
             (slot.data.fd, slot.head.is_active(), slot.head.pend, slot.head.queued_in);
         if active && (old ^ interest).contains(Interest::EDGE) {
             let checked = self
-                .check_mode(key, fd, DOING)
+                .be_unforked(DOING)
+                .and_then(|()| self.check_mode(key, fd, DOING))
                 .and_then(|()| self.retell(fd).map_err(|e| refused(DOING, e)));
             if checked.is_err() {
                 if let Some(slot) = self.ios.get_mut(key) {
@@ -432,10 +434,10 @@ impl EvLoop {
         if entry.told.is_empty() && !union.is_empty() {
             generation = self.next_generation(fd);
         }
-        match self.poller.modify(cell.fd(), entry.told, union, generation) {
+        match self.modify(cell.fd(), entry.told, union, generation) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !union.is_empty() => {
                 generation = self.next_generation(fd);
-                self.poller.modify(cell.fd(), Interest::NONE, union, generation)?;
+                self.modify(cell.fd(), Interest::NONE, union, generation)?;
             }
             other => other?,
         }
@@ -554,6 +556,11 @@ impl EvLoop {
         if self.poller.reset().is_err() {
             return;
         }
+        self.tell_all_again();
+    }
+
+    /// The backend has forgotten everything: it is told anew before the next wait.
+    pub(super) fn tell_all_again(&mut self) {
         self.fds.haunted = false;
         for fd in 0..self.fds.table.len() as u32 {
             let Some(entry) = self.fds.entry_mut(fd) else { continue };

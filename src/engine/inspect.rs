@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use super::tenants::Kind;
+use super::tenants::{IoSlot, Kind};
 use super::{EvLoop, Head, Key, Slots, with_slots};
-
-const KINDS: [Kind; 6] =
-    [Kind::Io, Kind::Timer, Kind::Idle, Kind::Prepare, Kind::Check, Kind::Async];
 
 impl EvLoop {
     /// Checks every internal invariant (`ev_verify`): the order of the heap, every back-pointer, the
@@ -43,7 +40,20 @@ impl EvLoop {
                 key.index
             );
         }
-        let groups = [(&self.prepares, "prepare"), (&self.checks, "check"), (&self.idles, "idle")];
+        self.verify_periodics();
+        self.signals.verify();
+        self.children.verify();
+        #[cfg(feature = "stat")]
+        self.verify_stats();
+        let internals = self.ios.iter().filter(|(_, s)| s.head.has(IoSlot::INTERNAL)).count();
+        assert_eq!(internals, self.internals, "the count of internal io watchers is off");
+        let groups = [
+            (&self.prepares, "prepare"),
+            (&self.checks, "check"),
+            (&self.idles, "idle"),
+            (&self.fork_watchers, "fork"),
+            (&self.cleanups, "cleanup"),
+        ];
         for (group, name) in groups {
             verify_roster(&group.slots, |slot| (slot.head, slot.place), &group.roster, name);
         }
@@ -51,7 +61,7 @@ impl EvLoop {
     }
 
     fn heads(&self) -> impl Iterator<Item = (Kind, Key, &Head)> {
-        KINDS.into_iter().flat_map(|kind| {
+        Kind::ALL.iter().copied().flat_map(|kind| {
             let heads: Vec<_> = with_slots!(self, kind, slots => {
                 slots.iter().map(|(key, slot)| (kind, key, &slot.head)).collect()
             });
@@ -61,7 +71,10 @@ impl EvLoop {
 
     /// The started watchers, kind by kind, with the place each was created at.
     pub(crate) fn started(&self) -> impl Iterator<Item = (Kind, Key)> {
-        self.heads().filter(|(_, _, head)| head.is_active()).map(|(kind, key, _)| (kind, key))
+        let seen = |kind: Kind, head: &Head| kind != Kind::Io || !head.has(IoSlot::INTERNAL);
+        self.heads()
+            .filter(move |(kind, _, head)| head.is_active() && seen(*kind, head))
+            .map(|(kind, key, _)| (kind, key))
     }
 }
 

@@ -14,18 +14,28 @@
 //! * `refs` counts the watchers that are active and not exempt (`set_ref(false)`).
 
 mod builder;
+mod children;
 mod clock;
 mod dispatch;
+mod expiry;
 mod fds;
+mod fork;
 mod heap;
 mod inspect;
+mod internals;
+mod monitor;
 mod pending;
 mod remote;
 mod roster;
 mod run;
+mod schedule;
+mod signals;
 mod slots;
+#[cfg(feature = "stat")]
+mod stats;
 mod tenants;
 mod time;
+mod wall;
 
 use std::any::{Any, TypeId};
 use std::cell::Cell;
@@ -37,28 +47,42 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub use builder::Builder;
+pub use monitor::{Metrics, Stall};
 pub use remote::Remote;
 pub use run::{Break, Run};
+pub use schedule::Schedule;
 pub use tenants::Kind;
 
+pub(crate) use children::{Change, ChildCallback};
 #[cfg(feature = "test-util")]
 pub(crate) use clock::Mock;
-pub(crate) use clock::{NEVER, nanos};
+#[cfg(feature = "test-util")]
+pub(crate) use clock::nanos_since_1970;
+pub(crate) use clock::{NEVER, nanos, system_time};
 pub(crate) use heap::Deadline;
 pub(crate) use pending::{Band, Pend};
 pub(crate) use remote::{Caller, Shared};
 pub(crate) use roster::Roster;
 pub(crate) use slots::{Key, Slots};
-pub(crate) use tenants::{AsyncSlot, IoCallback, IoSlot, SimpleSlot, TimerData, TimerSlot};
+#[cfg(feature = "stat")]
+pub(crate) use stats::{Look, StatCallback, StatSlot};
+pub(crate) use tenants::{
+    AsyncSlot, ChildSlot, IoCallback, IoSlot, PeriodicSlot, SignalSlot, SimpleSlot, TimerData,
+    TimerSlot,
+};
 
 use crate::backend::{Backend, Poller};
 use crate::event::Events;
 use crate::{Error, Result};
+use children::Children;
 use clock::Clock;
 use fds::Fds;
 use heap::Heap;
+use monitor::Monitor;
 use pending::Board;
 use remote::Posted;
+use signals::Signals;
+use wall::Periodics;
 
 /// An event loop: watchers, and the thread they are called on.
 ///
@@ -68,8 +92,8 @@ use remote::Posted;
 /// may hold any watcher.
 ///
 /// A loop stays on the thread that made it (`!Send`); [`remote`](Self::remote) gives other threads
-/// a handle. Dropping it stops every watcher and drops their closures and sources; handles that
-/// survive say that it is gone.
+/// a handle. Dropping it calls the [cleanup watchers](Self::on_close), stops every watcher and drops
+/// their closures and sources; handles that survive say that it is gone.
 ///
 /// ```
 /// use evloop::EvLoop;
@@ -106,19 +130,24 @@ pub struct EvLoop {
     iteration: u64,
     depth: u32,
     broken: Option<Break>,
+    /// What is not always so, one bit each: a turn looks at all of it with one test.
+    rare: u32,
+    /// The fork counter when the loop became this process's.
+    forks: u32,
 
     pub(crate) timers: Slots<TimerSlot>,
     pub(crate) heap: Heap,
     next_ticket: u32,
-    /// Room for the timers that are due, where they are many.
-    due_timers: Vec<Deadline>,
+    /// Room for the entries of a line that are due, where they are many.
+    due: Vec<Deadline>,
     /// Delays given to active timers with `set`, for their next start. Rare, so not in the slot.
     pub(crate) afters: HashMap<u32, u64>,
     clock: Clock,
     /// The loop's idea of now; meaningless unless `fresh`.
     now: Cell<u64>,
     fresh: Cell<bool>,
-    wall: Cell<Option<std::time::SystemTime>>,
+    /// The wall clock in this iteration, once somebody has asked, in nanoseconds since 1970.
+    wall: Cell<Option<u64>>,
     /// `fresh_timers`: whether the option is on, and whether this phase has refreshed.
     fresh_timers: bool,
     refreshed: bool,
@@ -126,8 +155,27 @@ pub struct EvLoop {
     pub(crate) prepares: Group,
     pub(crate) checks: Group,
     pub(crate) idles: Group,
+    pub(crate) fork_watchers: Group,
+    pub(crate) cleanups: Group,
     pub(crate) asyncs: Slots<AsyncSlot>,
     pub(crate) async_roster: Roster,
+
+    pub(crate) periodics: Periodics,
+    pub(crate) signals: Signals,
+    pub(crate) children: Children,
+    #[cfg(feature = "stat")]
+    pub(crate) stats: stats::Stats,
+    /// How many io watchers there are that nobody sees.
+    internals: usize,
+    /// Room for those of them that were reported.
+    told: Vec<Key>,
+    /// What they, signals and looks at files have found out, until it is queued.
+    gathered: Vec<(Kind, Key, Events)>,
+    monitor: Option<Box<Monitor>>,
+    /// A rule for periodics has panicked: to be passed on when nothing can be lost by it.
+    panicked: Option<Box<dyn Any + Send>>,
+    closing: bool,
+    pub(crate) options: builder::Options,
 
     posted: VecDeque<Posted>,
     deferred: VecDeque<Deferred>,
@@ -248,58 +296,61 @@ impl Head {
 
 /// Runs a body with the slots of a kind known only at run time.
 macro_rules! with_slots {
-    ($ev:expr, $kind:expr, $slots:ident => $do:expr) => {
-        match $kind {
-            Kind::Io => {
-                let $slots = &$ev.ios;
-                $do
-            }
-            Kind::Timer => {
-                let $slots = &$ev.timers;
-                $do
-            }
-            Kind::Idle => {
-                let $slots = &$ev.idles.slots;
-                $do
-            }
-            Kind::Prepare => {
-                let $slots = &$ev.prepares.slots;
-                $do
-            }
-            Kind::Check => {
-                let $slots = &$ev.checks.slots;
-                $do
-            }
-            Kind::Async => {
-                let $slots = &$ev.asyncs;
-                $do
-            }
-        }
-    };
     (mut $ev:expr, $kind:expr, $slots:ident => $do:expr) => {
+        with_slots!(@ (&mut) $ev, $kind, $slots => $do)
+    };
+    ($ev:expr, $kind:expr, $slots:ident => $do:expr) => {
+        with_slots!(@ (&) $ev, $kind, $slots => $do)
+    };
+    (@ ($($by:tt)+) $ev:expr, $kind:expr, $slots:ident => $do:expr) => {
         match $kind {
             Kind::Io => {
-                let $slots = &mut $ev.ios;
+                let $slots = $($by)+ $ev.ios;
                 $do
             }
             Kind::Timer => {
-                let $slots = &mut $ev.timers;
+                let $slots = $($by)+ $ev.timers;
+                $do
+            }
+            Kind::Periodic => {
+                let $slots = $($by)+ $ev.periodics.slots;
+                $do
+            }
+            Kind::Signal => {
+                let $slots = $($by)+ $ev.signals.slots;
+                $do
+            }
+            Kind::Child => {
+                let $slots = $($by)+ $ev.children.slots;
+                $do
+            }
+            #[cfg(feature = "stat")]
+            Kind::Stat => {
+                let $slots = $($by)+ $ev.stats.slots;
                 $do
             }
             Kind::Idle => {
-                let $slots = &mut $ev.idles.slots;
+                let $slots = $($by)+ $ev.idles.slots;
                 $do
             }
             Kind::Prepare => {
-                let $slots = &mut $ev.prepares.slots;
+                let $slots = $($by)+ $ev.prepares.slots;
                 $do
             }
             Kind::Check => {
-                let $slots = &mut $ev.checks.slots;
+                let $slots = $($by)+ $ev.checks.slots;
                 $do
             }
             Kind::Async => {
-                let $slots = &mut $ev.asyncs;
+                let $slots = $($by)+ $ev.asyncs;
+                $do
+            }
+            Kind::Fork => {
+                let $slots = $($by)+ $ev.fork_watchers.slots;
+                $do
+            }
+            Kind::Cleanup => {
+                let $slots = $($by)+ $ev.cleanups.slots;
                 $do
             }
         }
@@ -331,6 +382,7 @@ impl EvLoop {
         backend: Option<Backend>,
         shared: Arc<Shared>,
         clock: Clock,
+        options: builder::Options,
     ) -> Self {
         // An odd multiple of the golden ratio: the loops of a process are far apart in generations,
         // so a key shown to another loop names nothing there.
@@ -349,10 +401,12 @@ impl EvLoop {
             iteration: 0,
             depth: 0,
             broken: None,
+            rare: 0,
+            forks: crate::sys::fork::generation(),
             timers: Slots::new(first),
             heap: Heap::default(),
             next_ticket: 0,
-            due_timers: Vec::new(),
+            due: Vec::new(),
             afters: HashMap::new(),
             now: Cell::new(clock.now()),
             fresh: Cell::new(true),
@@ -363,8 +417,22 @@ impl EvLoop {
             prepares: Group::new(first),
             checks: Group::new(first),
             idles: Group::new(first),
+            fork_watchers: Group::new(first),
+            cleanups: Group::new(first),
             asyncs: Slots::new(first),
             async_roster: Roster::default(),
+            periodics: Periodics::new(first),
+            signals: Signals::new(first),
+            children: Children::new(first),
+            #[cfg(feature = "stat")]
+            stats: stats::Stats::new(first),
+            internals: 0,
+            told: Vec::new(),
+            gathered: Vec::new(),
+            monitor: None,
+            panicked: None,
+            closing: false,
+            options,
             posted: VecDeque::new(),
             deferred: VecDeque::new(),
             later: Vec::new(),
@@ -414,6 +482,7 @@ impl EvLoop {
     pub fn on_wait(&mut self, before: impl FnMut() + 'static, after: impl FnMut() + 'static) {
         self.around_wait =
             Some(Box::new(AroundWait { before: Box::new(before), after: Box::new(after) }));
+        self.note(Self::HOOKS, true);
     }
 
     /// The loop's own value of a type: made with `Default` at the first call, the same one at every
@@ -497,6 +566,57 @@ impl EvLoop {
         self.timer_collect = nanos(interval);
     }
 
+    // --- what is not always so ------------------------------------------------------------------
+
+    // None of them is also one of the flags that come from outside (`remote`), so that both fit into one
+    // word and one test.
+
+    /// There are hooks around the wait.
+    const HOOKS: u32 = 1 << 8;
+    /// The counters are on.
+    const MONITOR: u32 = 1 << 9;
+    /// There are deadlines beside the timers'.
+    const LINES: u32 = 1 << 10;
+    /// There are internal io watchers.
+    const INTERNALS: u32 = 1 << 11;
+    /// The process was forked, and the fork watchers were not called yet.
+    const FORKED: u32 = 1 << 12;
+    /// Something was gathered and not queued yet.
+    const GATHERED: u32 = 1 << 13;
+    /// There are started prepare watchers.
+    const PREPARES: u32 = 1 << 14;
+    /// There are started check watchers.
+    const CHECKS: u32 = 1 << 15;
+    /// Whatever makes more of the end of a wait than the kernel's report.
+    const AFTER_THE_WAIT: u32 = Self::LINES | Self::INTERNALS | Self::GATHERED | Self::CHECKS;
+
+    #[inline]
+    fn has(&self, rare: u32) -> bool {
+        self.rare & rare != 0
+    }
+
+    fn note(&mut self, rare: u32, on: bool) {
+        if on {
+            self.rare |= rare;
+        } else {
+            self.rare &= !rare;
+        }
+    }
+
+    /// To be called when a watcher of a group was started or stopped.
+    pub(crate) fn note_groups(&mut self) {
+        self.note(Self::PREPARES, !self.prepares.roster.is_empty());
+        self.note(Self::CHECKS, !self.checks.roster.is_empty());
+    }
+
+    /// To be called when a line other than the timers' has become empty or got its first entry.
+    fn note_lines(&mut self) {
+        let lines = !self.periodics.heap.is_empty();
+        #[cfg(feature = "stat")]
+        let lines = lines || self.stats.has_deadlines();
+        self.note(Self::LINES, lines);
+    }
+
     // --- what all kinds of watchers share -----------------------------------------------------
 
     #[inline]
@@ -542,6 +662,10 @@ impl EvLoop {
     }
 
     pub(crate) fn set_exempt(&mut self, kind: Kind, key: Key, exempt: bool) {
+        if kind == Kind::Cleanup {
+            // A loop that waits for its own end would wait for ever.
+            return;
+        }
         let Some(head) = self.head_mut(kind, key) else { return };
         if head.has(Head::EXEMPT) == exempt {
             return;
@@ -607,6 +731,9 @@ impl EvLoop {
     pub(crate) fn clear_pending(&mut self, kind: Kind, key: Key) -> Events {
         if kind == Kind::Io && self.batch.is_open() {
             self.put_up_reports();
+        }
+        if kind == Kind::Child {
+            self.forget_changes(key);
         }
         self.unqueue(kind, key)
     }
@@ -698,11 +825,18 @@ impl EvLoop {
 
 impl Drop for EvLoop {
     fn drop(&mut self) {
+        let panicked = self.call_cleanups();
         // First nothing more comes in, then the closures go: their destructors may use handles.
         for (_, slot) in self.asyncs.iter() {
             slot.caller.listen(false);
         }
+        self.leave_seat();
         self.shared.close();
+        if let Some(payload) = panicked {
+            if !std::thread::panicking() {
+                std::panic::resume_unwind(payload);
+            }
+        }
     }
 }
 

@@ -157,7 +157,7 @@ impl Board {
     #[inline]
     pub(crate) fn top(&self) -> Option<Band> {
         let ready = self.ready.get() & !Self::ATTENTION;
-        (ready != 0).then(|| Band(7 - ready.leading_zeros() as u8))
+        (ready != 0).then(|| Band(u32::from(ready).ilog2() as u8))
     }
 
     /// Puts up a note and returns where. Positions repeat after 2³¹ entries in one band; two live

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, mem};
 
+use crate::sys::signal::Ring;
 use crate::sys::wake::Bell;
 use crate::{Break, EvLoop};
 
@@ -28,6 +29,11 @@ pub(crate) const WOKEN: u32 = 2;
 pub(crate) const POSTED: u32 = 4;
 /// A notifier called.
 pub(crate) const NOTIFIED: u32 = 8;
+/// A signal came that somebody in this loop listens to.
+pub(crate) const SIGNALLED: u32 = 16;
+/// A watched file may have changed.
+#[cfg(feature = "stat")]
+pub(crate) const HINTED: u32 = 32;
 
 pub(crate) type Posted = Box<dyn FnOnce(&mut EvLoop) + Send>;
 
@@ -95,6 +101,12 @@ impl Shared {
         Ok(())
     }
 
+    /// In a forked child: the bell is the parent's as well. The new one has the old number, so whoever
+    /// rings it need not be told.
+    pub(crate) fn renew_bell(&self) -> std::io::Result<()> {
+        self.bell.renew()
+    }
+
     /// A poster that panicked while it held the lock has left the list as it was.
     fn list(&self) -> MutexGuard<'_, Vec<Posted>> {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,6 +124,24 @@ impl Shared {
         // Their destructors may post.
         drop(list);
         drop(unrun);
+    }
+}
+
+/// A line into the loop for those who know nothing of loops: rings with one flag.
+pub(crate) struct Ringer {
+    shared: Arc<Shared>,
+    flag: u32,
+}
+
+impl Ringer {
+    pub(crate) fn new(shared: Arc<Shared>, flag: u32) -> Self {
+        Self { shared, flag }
+    }
+}
+
+impl Ring for Ringer {
+    fn ring(&self) {
+        self.shared.flag(self.flag);
     }
 }
 

@@ -4,7 +4,12 @@
 use std::io;
 use std::time::Duration;
 
-use super::remote::{NOTIFIED, POSTED};
+#[cfg(feature = "stat")]
+use super::remote::HINTED;
+use super::remote::{NOTIFIED, POSTED, SIGNALLED, WOKEN};
+#[cfg(feature = "stat")]
+use super::tenants::Kind;
+use super::time::ByMonotonicClock;
 use super::{EvLoop, NEVER, nanos};
 use crate::backend::Wait;
 use crate::{Error, ErrorKind, Result};
@@ -44,8 +49,9 @@ impl EvLoop {
     /// # Errors
     ///
     /// [`ErrorKind::Wait`] if the kernel wait fails, [`ErrorKind::Callback`] after
-    /// [`fail`](Self::fail), [`ErrorKind::Suspended`], and [`ErrorKind::Nested`] from a prepare or
-    /// check callback. After each of them the loop is consistent and can be run again.
+    /// [`fail`](Self::fail), [`ErrorKind::Suspended`], [`ErrorKind::Forked`] in a forked child, and
+    /// [`ErrorKind::Nested`] from a prepare or check callback. After each of them the loop is consistent
+    /// and can be run again.
     pub fn run(&mut self) -> Result<bool> {
         self.run_mode(Run::UntilDone)
     }
@@ -78,10 +84,13 @@ impl EvLoop {
     /// what was asked before it. For other threads there is
     /// [`Remote::break_loop`](crate::Remote::break_loop).
     pub fn break_loop(&mut self, how: Break) {
-        self.broken = match how {
-            Break::Cancel => None,
-            how => Some(how),
-        };
+        // Nothing takes back a failure.
+        if self.failure.is_none() {
+            self.broken = match how {
+                Break::Cancel => None,
+                how => Some(how),
+            };
+        }
     }
 
     /// How many times the loop has polled (`ev_iteration`): 0 before the first, and in its prepare
@@ -130,6 +139,7 @@ impl EvLoop {
         if self.closed_to_run > 0 {
             return Err(Error::new(ErrorKind::Nested, DOING));
         }
+        self.be_unforked(DOING)?;
         let run = Entered::new(self);
         // 0. What is pending already.
         run.0.dispatch();
@@ -144,10 +154,11 @@ impl EvLoop {
 
     fn cycle(&mut self, mode: Run, limit: Option<u64>) -> Result<bool> {
         loop {
-            // 4. Prepare watchers.
-            if !self.prepares.roster.is_empty() {
-                self.queue_prepares();
-                self.dispatch();
+            // 2. A callback may have forked, and this may be the child.
+            self.be_unforked("running the loop")?;
+            // 3. Fork watchers. 4. Prepare watchers.
+            if self.has(Self::FORKED | Self::PREPARES) {
+                self.call_before_the_wait();
             }
             // 5. A break by now: no poll, no check.
             if self.is_broken() {
@@ -170,8 +181,29 @@ impl EvLoop {
         Ok(self.has_refs())
     }
 
+    #[inline(never)]
+    fn call_before_the_wait(&mut self) {
+        if self.has(Self::FORKED) {
+            self.queue_forks();
+            self.dispatch();
+        }
+        if self.has(Self::PREPARES) {
+            self.queue_prepares();
+            self.dispatch();
+        }
+    }
+
+    /// Passes on the panic of a rule for periodics.
+    pub(super) fn pass_on_panic(&mut self) {
+        if let Some(payload) = self.panicked.take() {
+            std::panic::resume_unwind(payload);
+        }
+    }
+
+    /// A failure is a break of all.
+    #[inline]
     fn is_broken(&self) -> bool {
-        self.broken.is_some() || self.failure.is_some()
+        self.broken.is_some()
     }
 
     /// Whether the next iteration has something to do without the kernel.
@@ -180,6 +212,7 @@ impl EvLoop {
             || self.batch.is_open()
             || self.idles_want_to_run()
             || !self.later.is_empty()
+            || self.has(Self::GATHERED)
             || !self.deferred.is_empty()
             || !self.posted.is_empty()
             || self.shared.has_flags()
@@ -193,7 +226,7 @@ impl EvLoop {
         !self.idles.roster.is_empty() && self.top_idle_band().is_some()
     }
 
-    /// Steps 7 to 13: returns what was sent from other threads.
+    /// Steps 7 to 13: returns what was sent from other threads, and what else is not as usual.
     fn wait(&mut self, mode: Run, limit: Option<u64>) -> Result<u32> {
         // 8. Time is read where it is needed.
         let mut previous = self.now.get();
@@ -222,32 +255,22 @@ impl EvLoop {
             // 11. The wait.
             let polled = self.poll(wait);
             // 12.
-            let flags = self.shared.take();
+            let mut flags = self.shared.take();
             // 13.
             self.forget_time();
             if !self.heap.is_empty() || limit.is_some() || self.io_collect > 0 {
                 self.refresh();
             }
             previous = self.now.get();
-            match polled {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {
-                    if flags != 0 || wait == Wait::Now {
-                        self.batch.reports.clear();
-                        self.batch.close();
-                        return Ok(flags);
-                    }
-                    continue;
+            if !matches!(polled, Ok(Polled::Done)) {
+                match self.wait_ended_badly(polled, flags, wait)? {
+                    Some(more) => flags = more,
+                    None => continue,
                 }
-                Err(e) => {
-                    // What was sent is for the next run.
-                    self.shared.put_back(flags);
-                    return Err(Error::os(ErrorKind::Wait, "waiting for events", e));
-                }
-                Ok(Polled::Stuck) => {
-                    self.shared.put_back(flags);
-                    return Err(Error::new(ErrorKind::Stuck, "waiting for events"));
-                }
-                Ok(Polled::Done) => {}
+            }
+            flags |= self.rare & Self::AFTER_THE_WAIT;
+            if flags != 0 {
+                self.find_out(flags);
             }
             if mode == Run::Once && planned != Wait::Now && !self.has_found_something(limit, flags)
             {
@@ -257,35 +280,108 @@ impl EvLoop {
         }
     }
 
+    /// The wait was interrupted, or failed. Returns the flags to go on with; `None`: to wait again.
+    #[cold]
+    fn wait_ended_badly(
+        &mut self,
+        polled: io::Result<Polled>,
+        flags: u32,
+        wait: Wait,
+    ) -> Result<Option<u32>> {
+        match polled {
+            Ok(Polled::Done) => return Ok(Some(flags)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {
+                self.batch.reports.clear();
+                self.batch.close();
+                if flags == 0 {
+                    return Ok((wait == Wait::Now).then_some(flags));
+                }
+                if flags & SIGNALLED == 0 || wait == Wait::Now {
+                    return Ok(Some(flags));
+                }
+            }
+            Err(e) => {
+                // What was sent is for the next run.
+                self.shared.put_back(flags);
+                return Err(Error::os(ErrorKind::Wait, "waiting for events", e));
+            }
+            Ok(Polled::Stuck) => {
+                self.shared.put_back(flags);
+                return Err(Error::new(ErrorKind::Stuck, "waiting for events"));
+            }
+        }
+        // Interrupted by the signal itself. What else is ready belongs to the same iteration, and so does
+        // the bell, which would otherwise end the next wait.
+        let polled = self.poll(Wait::Now);
+        let flags = flags | self.shared.take();
+        self.forget_time();
+        self.wait_ended_badly(polled, flags, Wait::Now)
+    }
+
+    /// Finds out what the end of a wait means where the kernel's report alone does not say it.
+    #[inline(never)]
+    fn find_out(&mut self, flags: u32) {
+        if self.has(Self::INTERNALS) {
+            self.attend_internals();
+        }
+        if flags & SIGNALLED != 0 {
+            self.gather_signals();
+        }
+        #[cfg(feature = "stat")]
+        if flags & HINTED != 0 {
+            self.look_where_hinted();
+        }
+        if self.has(Self::LINES) {
+            self.look_at_wall();
+            #[cfg(feature = "stat")]
+            self.look_at_files();
+        }
+    }
+
     /// Whether the wait has ended for a reason of the program's.
     #[inline(never)]
     fn has_found_something(&mut self, limit: Option<u64>, flags: u32) -> bool {
-        // A notifier may have been stopped since it called.
+        // A notifier may have been stopped since it called; a signal, or a hint, may be news to the loop
+        // alone.
         let called = flags & NOTIFIED != 0 && self.is_any_async_called();
-        if self.has_wanted_reports() || called || flags & !NOTIFIED != 0 {
+        if self.has_wanted_reports()
+            || called
+            || flags & (POSTED | WOKEN) != 0
+            || flags & SIGNALLED != 0 && self.has_signals()
+            || self.has(Self::GATHERED)
+            || self.has(Self::LINES) && self.is_a_periodic_due()
+        {
             return true;
         }
         if self.heap.is_empty() && limit.is_none() {
             return false;
         }
         let now = self.now_nanos();
-        limit.is_some_and(|limit| limit <= now) || self.first_due_timer(now).is_some()
+        limit.is_some_and(|limit| limit <= now) || self.first_due::<ByMonotonicClock>(now).is_some()
     }
 
     /// How long the kernel may keep us: until the first timer, or the caller's limit.
     #[inline]
     fn plan(&mut self, limit: Option<u64>) -> Wait {
         let mut due = self.heap.first().map(|first| first.due).filter(|due| *due != NEVER);
-        if due.is_none() && limit.is_none() {
+        let lines = self.has(Self::LINES);
+        if lines {
+            // The clock may have been set since.
+            self.look_at_wall();
+        }
+        if due.is_none() && limit.is_none() && !lines {
             return Wait::Forever;
         }
         let now = self.now_nanos();
         if due.is_some_and(|due| due <= now) {
-            if self.first_due_timer(now).is_some() {
+            if self.first_due::<ByMonotonicClock>(now).is_some() {
                 return Wait::Now;
             }
             // It had come up early; the first one is true now.
             due = self.heap.first().map(|first| first.due).filter(|due| *due != NEVER);
+        }
+        if lines {
+            due = self.first_of_other_lines().into_iter().chain(due).min();
         }
         let due = due.map(|due| due.max(now.saturating_add(self.timer_collect)));
         let end = match (due, limit) {
@@ -297,6 +393,15 @@ impl EvLoop {
             0 => Wait::Now,
             left => Wait::For(left),
         }
+    }
+
+    /// The first deadline that is no timer's, by the monotonic clock.
+    #[inline(never)]
+    pub(super) fn first_of_other_lines(&self) -> Option<u64> {
+        let first = self.next_periodic();
+        #[cfg(feature = "stat")]
+        let first = first.into_iter().chain(self.stats.next_look()).min();
+        first.filter(|due| *due != NEVER)
     }
 
     /// Spends part of a wait asleep, so that events gather; returns the rest.
@@ -322,6 +427,12 @@ impl EvLoop {
     /// Between the hooks of [`on_wait`](EvLoop::on_wait).
     #[inline]
     fn outside<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        if self.has(Self::HOOKS | Self::MONITOR) { self.outside_observed(f) } else { f(self) }
+    }
+
+    #[cold]
+    fn outside_observed<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        let began = self.note_wait();
         if let Some(hooks) = &mut self.around_wait {
             (hooks.before)();
         }
@@ -329,6 +440,7 @@ impl EvLoop {
         if let Some(hooks) = &mut self.around_wait {
             (hooks.after)();
         }
+        self.note_waking(began);
         result
     }
 
@@ -380,14 +492,8 @@ impl EvLoop {
     }
 
     fn queue_events(&mut self, flags: u32) {
-        if flags & POSTED != 0 {
-            self.queue_posted();
-        }
-        if !self.checks.roster.is_empty() {
-            self.queue_checks();
-        }
-        if flags & NOTIFIED != 0 {
-            self.queue_asyncs();
+        if flags != 0 {
+            self.queue_what_is_rare(flags);
         }
         self.expire_timers();
         // The idle rule must know which priorities are busy, and what was fed for later joins what is
@@ -399,6 +505,36 @@ impl EvLoop {
         if !self.idles.roster.is_empty() {
             self.queue_idles();
         }
+        if flags != 0 {
+            self.pass_on_panic();
+        }
+    }
+
+    /// What has its place before timers, in order.
+    #[inline(never)]
+    fn queue_what_is_rare(&mut self, flags: u32) {
+        if flags & POSTED != 0 {
+            self.queue_posted();
+        }
+        if self.has(Self::CHECKS) {
+            self.queue_checks();
+        }
+        if flags & SIGNALLED != 0 {
+            self.queue_signals();
+        }
+        if self.has(Self::GATHERED) {
+            self.queue_children();
+        }
+        if flags & NOTIFIED != 0 {
+            self.queue_asyncs();
+        }
+        #[cfg(feature = "stat")]
+        if self.has(Self::GATHERED) {
+            self.queue_gathered(Kind::Stat);
+        }
+        if self.has(Self::LINES) {
+            self.expire_periodics();
+        }
     }
 
     #[inline(never)]
@@ -406,7 +542,11 @@ impl EvLoop {
         // Those deferred meanwhile are for the next iteration.
         for _ in 0..self.deferred.len() {
             let Some(f) = self.deferred.pop_front() else { return };
-            f(self);
+            if self.has(Self::MONITOR) {
+                self.call_measured(f)
+            } else {
+                f(self)
+            }
             self.dispatch();
         }
     }
@@ -421,19 +561,21 @@ enum Polled {
 }
 
 /// A run on the stack. Dropped when it returns and when it panics.
-struct Entered<'a>(&'a mut EvLoop);
+struct Entered<'a>(&'a mut EvLoop, Option<u64>);
 
 impl<'a> Entered<'a> {
     fn new(ev: &'a mut EvLoop) -> Self {
         ev.depth += 1;
-        ev.broken = None;
-        Self(ev)
+        ev.broken = ev.failure.is_some().then_some(Break::All);
+        let began = ev.nested_run_begins();
+        Self(ev, began)
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let ev = &mut *self.0;
+        ev.nested_run_ends(self.1);
         // Saturating: a callback may have swapped the loop for another one.
         ev.depth = ev.depth.saturating_sub(1);
         ev.unmute();
@@ -444,6 +586,7 @@ impl Drop for Entered<'_> {
         if ev.depth == 0 {
             // A foreign loop may be waiting on our descriptor now: senders must ring.
             ev.shared.announce_wait();
+            ev.forget_waking();
         }
     }
 }

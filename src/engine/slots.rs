@@ -16,9 +16,15 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Both numbers in one, for those who need to tell watchers apart and no more.
+    /// Both numbers in one, for those who know nothing of keys.
     pub(crate) fn bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The inverse of [`bits`](Self::bits).
+    #[cfg(feature = "stat")]
+    pub(crate) fn of_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
     }
 }
 
@@ -27,9 +33,10 @@ pub(crate) struct Slots<T> {
     /// As long as the slab ever was; the generation of the present tenant, or of the next one.
     generations: Vec<u32>,
     first_generation: u32,
-    /// Where each tenant was created, for `Debug`. Not in the slot: release builds go without.
-    #[cfg(debug_assertions)]
-    sites: Vec<&'static Location<'static>>,
+    /// Where each tenant was created, for `Debug` and the stall watch. Not in the slot: release builds
+    /// go without, unless somebody asks for them.
+    sites: Vec<Option<&'static Location<'static>>>,
+    keeps_sites: bool,
 }
 
 impl<T> Slots<T> {
@@ -38,8 +45,8 @@ impl<T> Slots<T> {
             slab: Slab::new(),
             generations: Vec::new(),
             first_generation,
-            #[cfg(debug_assertions)]
             sites: Vec::new(),
+            keeps_sites: cfg!(debug_assertions),
         }
     }
 
@@ -48,12 +55,12 @@ impl<T> Slots<T> {
         let index = self.slab.insert(slot);
         if index == self.generations.len() {
             self.generations.push(self.first_generation);
-            #[cfg(debug_assertions)]
-            self.sites.push(Location::caller());
         }
-        #[cfg(debug_assertions)]
-        {
-            self.sites[index] = Location::caller();
+        if self.keeps_sites {
+            if self.sites.len() <= index {
+                self.sites.resize(index + 1, None);
+            }
+            self.sites[index] = Some(Location::caller());
         }
         // 2³² live watchers of one kind are 400 GB of slots: memory ends first.
         Key { index: index as u32, generation: self.generations[index] }
@@ -113,16 +120,18 @@ impl<T> Slots<T> {
         self.slab.iter().map(|(index, slot)| (self.key_at(index as u32), slot))
     }
 
-    /// Where a watcher was created; unknown in release builds.
-    #[cfg_attr(not(debug_assertions), expect(clippy::unused_self))]
-    pub(crate) fn site(&self, index: u32) -> Option<&'static Location<'static>> {
-        #[cfg(debug_assertions)]
-        return self.sites.get(index as usize).copied();
-        #[cfg(not(debug_assertions))]
-        {
-            let _ = index;
-            None
+    /// Whether the places where watchers are created are kept from now on. Debug builds always do.
+    pub(crate) fn keep_sites(&mut self, keep: bool) {
+        if !cfg!(debug_assertions) && keep != self.keeps_sites {
+            self.keeps_sites = keep;
+            // Those of an earlier time may be of tenants that are gone.
+            self.sites = Vec::new();
         }
+    }
+
+    /// Where a watcher was created, if that was kept.
+    pub(crate) fn site(&self, index: u32) -> Option<&'static Location<'static>> {
+        self.sites.get(index as usize).copied().flatten()
     }
 }
 

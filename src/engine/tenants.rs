@@ -1,11 +1,13 @@
 //! What the slabs hold, kind by kind.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Callback, Caller, Head};
+use super::children::{Change, ChildCallback};
+use super::{Callback, Caller, Head, Key, Schedule};
 use crate::event::Interest;
 
 /// The kinds of watchers there are. More may join.
@@ -16,6 +18,16 @@ pub enum Kind {
     Io,
     /// [`Timer`](crate::Timer): time has passed.
     Timer,
+    /// [`Periodic`](crate::Periodic): the wall clock shows a certain time.
+    Periodic,
+    /// [`Signal`](crate::Signal): a signal was delivered to the process.
+    Signal,
+    /// [`Child`](crate::Child): a child process ended, stopped or went on.
+    Child,
+    /// [`Stat`](crate::Stat): a file changed. Feature `stat`.
+    #[cfg(feature = "stat")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "stat")))]
+    Stat,
     /// [`Idle`](crate::Idle): there is nothing better to do.
     Idle,
     /// [`Prepare`](crate::Prepare): the loop is about to wait.
@@ -24,6 +36,29 @@ pub enum Kind {
     Check,
     /// [`Async`](crate::Async): another thread called.
     Async,
+    /// [`Fork`](crate::Fork): the process is a fork of the one that made the loop.
+    Fork,
+    /// [`Cleanup`](crate::Cleanup): the loop is being dropped.
+    Cleanup,
+}
+
+impl Kind {
+    pub(crate) const COUNT: usize = Self::ALL.len();
+    pub(crate) const ALL: &[Self] = &[
+        Self::Io,
+        Self::Timer,
+        Self::Periodic,
+        Self::Signal,
+        Self::Child,
+        #[cfg(feature = "stat")]
+        Self::Stat,
+        Self::Idle,
+        Self::Prepare,
+        Self::Check,
+        Self::Async,
+        Self::Fork,
+        Self::Cleanup,
+    ];
 }
 
 /// The cell of an io watcher: closure and source.
@@ -54,6 +89,8 @@ pub(crate) struct IoData {
 }
 
 impl IoSlot {
+    /// Kept by another watcher: its cell is called while events are gathered, and nobody sees it.
+    pub(crate) const INTERNAL: u8 = Head::FIRST_OF_KIND;
     pub(crate) const NO_FD: u32 = u32::MAX;
     pub(crate) const NO_NEXT: u32 = u32::MAX;
 
@@ -87,7 +124,7 @@ impl TimerSlot {
     pub(crate) const AFTER_SET: u8 = Head::FIRST_OF_KIND << 2;
 }
 
-/// Idle, prepare and check watchers.
+/// Idle, prepare, check, fork and cleanup watchers.
 pub(crate) struct SimpleSlot {
     pub(crate) cell: Rc<dyn Callback>,
     pub(crate) head: Head,
@@ -100,6 +137,48 @@ pub(crate) struct AsyncSlot {
     pub(crate) caller: Arc<Caller>,
     pub(crate) head: Head,
     pub(crate) place: u32,
+}
+
+pub(crate) struct PeriodicSlot {
+    pub(crate) cell: Rc<dyn Callback>,
+    pub(crate) head: Head,
+    /// While active: when it is due, in nanoseconds since 1970.
+    pub(crate) due: u64,
+    pub(crate) ticket: u32,
+    pub(crate) schedule: Schedule,
+}
+
+pub(crate) struct SignalSlot {
+    pub(crate) cell: Rc<dyn Callback>,
+    pub(crate) head: Head,
+    /// Place in its signal's roster while active.
+    pub(crate) place: u32,
+    pub(crate) signum: i32,
+}
+
+pub(crate) struct ChildSlot {
+    pub(crate) cell: Rc<dyn ChildCallback>,
+    pub(crate) head: Head,
+    /// 0 for any.
+    pub(crate) pid: u32,
+    /// While active: the internal io watcher with the process's descriptor, if there is one.
+    pub(super) io: Option<Key>,
+    /// While active: it relies on `SIGCHLD`, and has this place in the list of those that do.
+    pub(super) listens: bool,
+    pub(super) place: u32,
+    /// It is on the list of what was gathered.
+    pub(super) is_gathered: bool,
+    /// What has happened and was not delivered yet.
+    pub(super) changes: VecDeque<Change>,
+}
+
+impl ChildSlot {
+    /// It is told of stops and continuations too.
+    pub(crate) const TRACE: u8 = Head::FIRST_OF_KIND;
+    /// It owns a `std::process::Child`.
+    pub(crate) const OWNER: u8 = Head::FIRST_OF_KIND << 1;
+    /// Of any process.
+    pub(crate) const ANY: u8 = Head::FIRST_OF_KIND << 2;
 }
 
 impl AsyncSlot {

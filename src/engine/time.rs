@@ -4,8 +4,10 @@
 //! needs it. A reading left out is made up by the first use that follows, so nobody meets the time
 //! of an earlier iteration; from then on it stands still until the next wait.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use super::expiry::Line;
+use super::heap::Heap;
 use super::tenants::{Kind, TimerSlot};
 use super::{Deadline, EvLoop, Head, Key, NEVER};
 use crate::event::Events;
@@ -20,15 +22,6 @@ impl EvLoop {
     pub fn now(&self) -> Instant {
         // Only the end of time has no `Instant`, and the monotonic clock is not there.
         self.clock.instant(self.now_nanos()).unwrap_or_else(Instant::now)
-    }
-
-    /// The loop's idea of the wall-clock time (`ev_now`): read at the first use in an iteration, then
-    /// it stands still like [`now`](Self::now).
-    #[must_use]
-    pub fn wall_now(&self) -> SystemTime {
-        let wall = self.wall.get().unwrap_or_else(|| self.clock.wall());
-        self.wall.set(Some(wall));
-        wall
     }
 
     /// Reads both clocks again (`ev_now_update`).
@@ -100,7 +93,8 @@ impl EvLoop {
     /// something waits already (an idle watcher, a deferred closure, a fed event).
     ///
     /// Never later than the first timer, but perhaps earlier if that one was pushed back with
-    /// [`again`](crate::Timer::again); the turn then finds nothing to do and puts it right.
+    /// [`again`](crate::Timer::again); the turn then finds nothing to do and puts it right. A periodic
+    /// counts with the moment the wall clock will have come to its time, as far as can be told now.
     ///
     /// ```
     /// # use evloop::EvLoop;
@@ -116,7 +110,9 @@ impl EvLoop {
         if self.has_work_now() {
             return Some(self.now());
         }
-        self.clock.instant(self.heap.first()?.due)
+        let timer = self.heap.first().map(|first| first.due);
+        let other = if self.has(Self::LINES) { self.first_of_other_lines() } else { None };
+        self.clock.instant(timer.into_iter().chain(other).min()?)
     }
 
     /// Stops the loop's time (`ev_suspend`): until [`resume`](Self::resume), `run` and `turn` are
@@ -134,8 +130,9 @@ impl EvLoop {
         }
     }
 
-    /// Moves every timer later by the time since [`suspend`](Self::suspend) (`ev_resume`). Without
-    /// a suspend before it, nothing happens.
+    /// Moves every timer later by the time since [`suspend`](Self::suspend), and computes every
+    /// periodic anew: occurrences in between are lost (`ev_resume`). Without a suspend before it,
+    /// nothing happens.
     pub fn resume(&mut self) {
         let Some(since) = self.suspended.take() else { return };
         self.update_now();
@@ -146,6 +143,8 @@ impl EvLoop {
             slot.data.due = slot.data.due.saturating_add(gap);
             Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry }
         });
+        self.reschedule_periodics();
+        self.pass_on_panic();
     }
 
     // --- timers --------------------------------------------------------------------------------
@@ -172,10 +171,18 @@ impl EvLoop {
         Some(ticket)
     }
 
-    /// Tickets have run out: the timers get new ones in their present order.
+    /// Makes sure that so many tickets can be drawn without renumbering.
+    #[inline]
+    pub(super) fn spare_tickets(&mut self, count: usize) {
+        if u32::MAX - self.next_ticket <= count as u32 {
+            self.renumber();
+        }
+    }
+
+    /// Tickets have run out: whatever has a deadline gets a new one, in the present order.
     #[cold]
     fn renumber(&mut self) {
-        let Self { heap, timers, .. } = self;
+        let Self { heap, timers, periodics, .. } = self;
         heap.rewrite(|entry| match timers.at(entry.index) {
             Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
             None => entry,
@@ -190,31 +197,18 @@ impl EvLoop {
             }
             Deadline { ticket, ..entry }
         });
-        self.next_ticket = next;
-    }
-
-    /// The first timer that is due by now, if there is one. Entries that have come up early are
-    /// brought to their true places, and then those behind them too, until the first one is true: the
-    /// next wait ends no earlier than it must.
-    ///
-    /// Not before an entry has come up. Where the timers that are pushed back are always the ones that
-    /// would be due next, as with connections that are served in turn, that would be a sift per push.
-    #[inline]
-    pub(crate) fn first_due_timer(&mut self, now: u64) -> Option<Deadline> {
-        let mut first = self.heap.first().filter(|first| first.due <= now)?;
-        loop {
-            match self.timers.at(first.index) {
-                // The ticket counts too: pushed back to the same moment it is behind its equals.
-                Some(TimerSlot { data, .. })
-                    if (data.due, data.ticket) > (first.due, first.ticket) =>
-                {
-                    let entry = Deadline { due: data.due, ticket: data.ticket, ..first };
-                    self.heap.update(entry);
-                    first = self.heap.first()?;
-                }
-                _ => return (first.due <= now && first.due != NEVER).then_some(first),
+        periodics.heap.rewrite(|entry| entry);
+        periodics.heap.rewrite(|entry| {
+            let ticket = next;
+            next += 1;
+            if let Some(slot) = periodics.slots.at_mut(entry.index) {
+                slot.ticket = ticket;
             }
-        }
+            Deadline { ticket, ..entry }
+        });
+        #[cfg(feature = "stat")]
+        self.stats.renumber(&mut next);
+        self.next_ticket = next;
     }
 
     /// Queues every timer that is due, earliest first, and gives the repeating ones their next
@@ -223,94 +217,8 @@ impl EvLoop {
     pub(crate) fn expire_timers(&mut self) {
         let first = self.heap.first();
         if first.is_some_and(|first| first.due <= self.now_nanos()) {
-            self.expire_all();
+            self.expire_all::<ByMonotonicClock>(self.now_nanos());
         }
-    }
-
-    #[inline(never)]
-    fn expire_all(&mut self) {
-        let now = self.now_nanos();
-        // A repeater that is behind is due again at `now`. Its new ticket tells it from those that
-        // were due when this pass began, so it waits for the next iteration. Drawing up to one
-        // ticket per timer must not renumber in the middle.
-        if u32::MAX - self.next_ticket <= self.heap.len() as u32 {
-            self.renumber();
-        }
-        let first_new = self.next_ticket;
-        // Popping costs a walk down the heap each. Where a good part of all timers is due at once, taking
-        // them all out and sorting them is several times cheaper; it costs a look at every timer, so it
-        // must not be done for a few.
-        let patience = 64 + self.heap.len() / 16;
-        for _ in 0..patience {
-            let Some(first) = self.first_due_timer(now) else { return };
-            if first.due == now && first.ticket >= first_new {
-                return;
-            }
-            match self.expire(first, now) {
-                Some(next) => self.heap.update(next),
-                None => _ = self.heap.pop(),
-            }
-        }
-        self.expire_many(now, first_new);
-    }
-
-    #[cold]
-    fn expire_many(&mut self, now: u64, first_new: u32) {
-        let mut due = std::mem::take(&mut self.due_timers);
-        let Self { heap, timers, .. } = self;
-        heap.take_due(now, &mut due, |entry| match timers.at(entry.index) {
-            Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
-            None => entry,
-        });
-        due.sort_unstable_by_key(|entry| entry.rank());
-        for place in 0..due.len() {
-            let entry = due[place];
-            // Their slots are in no cache: see `touch_ahead`.
-            let ahead = due.get(place + 8).and_then(|entry| self.timers.at(entry.index));
-            std::hint::black_box(ahead.map(|slot| slot.head.flags));
-            // Repeaters of this pass that are behind wait for the next iteration.
-            if entry.due == now && entry.ticket >= first_new {
-                self.heap.insert(entry);
-            } else if let Some(next) = self.expire(entry, now) {
-                self.heap.insert(next);
-            }
-        }
-        due.clear();
-        self.due_timers = due;
-    }
-
-    /// Queues a timer that is due; returns its next deadline, if it repeats.
-    fn expire(&mut self, first: Deadline, now: u64) -> Option<Deadline> {
-        let key = self.timers.key_at(first.index);
-        let slot = self.timers.get_mut(key)?;
-        let repeat = slot.data.repeat;
-        let mut next = None;
-        if repeat == 0 {
-            slot.head.flags &= !Head::ACTIVE;
-            // Started again without `set`, it fires at once.
-            if !slot.head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
-                slot.data.due = 0;
-            }
-            self.refs -= usize::from(!slot.head.has(Head::EXEMPT));
-        } else {
-            let mut due = first.due.saturating_add(repeat);
-            if due <= now {
-                due = if slot.head.has(TimerSlot::KEEP_PHASE) {
-                    let missed = (now - first.due) / repeat;
-                    first.due.saturating_add(repeat.saturating_mul(missed + 1))
-                } else {
-                    now
-                };
-            }
-            // `expire_all` has seen to it that there are enough.
-            let ticket = self.next_ticket;
-            self.next_ticket += 1;
-            slot.data.due = due;
-            slot.data.ticket = ticket;
-            next = Some(Deadline { due, ticket, ..first });
-        }
-        self.enqueue(Kind::Timer, key, Events::TIMER);
-        next
     }
 
     pub(crate) fn verify_timers(&self) {
@@ -345,6 +253,78 @@ impl EvLoop {
             NEVER => Duration::MAX,
             due => Duration::from_nanos(due.saturating_sub(self.now_nanos())),
         }
+    }
+}
+
+/// The line of timers, in the nanoseconds of the monotonic clock.
+pub(super) struct ByMonotonicClock;
+
+impl Line for ByMonotonicClock {
+    #[inline]
+    fn heap(ev: &EvLoop) -> &Heap {
+        &ev.heap
+    }
+
+    #[inline]
+    fn heap_mut(ev: &mut EvLoop) -> &mut Heap {
+        &mut ev.heap
+    }
+
+    #[inline]
+    fn true_deadline(ev: &EvLoop, entry: Deadline) -> Deadline {
+        match ev.timers.at(entry.index) {
+            Some(TimerSlot { data, .. }) => {
+                Deadline { due: data.due, ticket: data.ticket, ..entry }
+            }
+            None => entry,
+        }
+    }
+
+    fn take_due(ev: &mut EvLoop, now: u64, due: &mut Vec<Deadline>) {
+        let EvLoop { heap, timers, .. } = ev;
+        heap.take_due(now, due, |entry| match timers.at(entry.index) {
+            Some(slot) => Deadline { due: slot.data.due, ticket: slot.data.ticket, ..entry },
+            None => entry,
+        });
+    }
+
+    #[inline]
+    fn touch(ev: &EvLoop, entry: Deadline) {
+        let ahead = ev.timers.at(entry.index);
+        std::hint::black_box(ahead.map(|slot| slot.head.flags));
+    }
+
+    fn expire(ev: &mut EvLoop, first: Deadline, now: u64) -> Option<Deadline> {
+        let key = ev.timers.key_at(first.index);
+        let slot = ev.timers.get_mut(key)?;
+        let repeat = slot.data.repeat;
+        let mut next = None;
+        if repeat == 0 {
+            slot.head.flags &= !Head::ACTIVE;
+            // Started again without `set`, it fires at once.
+            if !slot.head.has(TimerSlot::ABSOLUTE | TimerSlot::AFTER_SET) {
+                slot.data.due = 0;
+            }
+            ev.refs -= usize::from(!slot.head.has(Head::EXEMPT));
+        } else {
+            let mut due = first.due.saturating_add(repeat);
+            if due <= now {
+                due = if slot.head.has(TimerSlot::KEEP_PHASE) {
+                    let missed = (now - first.due) / repeat;
+                    first.due.saturating_add(repeat.saturating_mul(missed + 1))
+                } else {
+                    now
+                };
+            }
+            // `expire_all` has seen to it that there are enough.
+            let ticket = ev.next_ticket;
+            ev.next_ticket += 1;
+            slot.data.due = due;
+            slot.data.ticket = ticket;
+            next = Some(Deadline { due, ticket, ..first });
+        }
+        ev.enqueue(Kind::Timer, key, Events::TIMER);
+        next
     }
 }
 

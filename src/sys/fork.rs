@@ -14,8 +14,6 @@
 //! made by those ways have no business in a loop before they execute another program. glibc runs the
 //! handlers with signals unblocked, so for a moment a handler in the child sees the parent's number.
 
-#![cfg_attr(not(test), allow(dead_code))]
-
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

@@ -4,13 +4,14 @@
 //! and safe, from `rustix`; a call stands here only because it is missing there or costs too much
 //! there.
 //!
-//! * [`clock`]: reading the monotonic clock.
+//! * [`clock`]: reading the clocks.
 //! * [`epoll`]: waiting with nanosecond time-outs.
-//! * [`fork`]: how often the process has forked, from the root to here.
-//! * [`leaked`]: a value of the process that lives for ever and can be replaced, across forks.
+//! * [`fork`]: a counter of the forks that led to this process.
+//! * `leaked`: values of the process that a forked child leaves alone (feature `stat`).
 //! * [`poll`]: a `pollfd` array that persists between waits.
+//! * [`process`]: descriptors for processes, waiting for them, signals to them.
 //! * [`secure`]: whether the process runs with raised privileges.
-//! * [`signal`]: from signal handlers to the loops that listen.
+//! * [`signal`]: one action per signal of the process, and the loops it tells.
 //! * [`wake`]: writing to the wake-up channel from any context, signal handlers included.
 
 #![allow(unsafe_code)]
@@ -21,6 +22,7 @@ pub(crate) mod fork;
 #[cfg(feature = "stat")]
 pub(crate) mod leaked;
 pub(crate) mod poll;
+pub(crate) mod process;
 pub(crate) mod secure;
 pub(crate) mod signal;
 pub(crate) mod wake;

@@ -62,8 +62,6 @@
 //!   or in a handler, that lasts for ever. Signals listened for before the fork are not concerned.
 //! * The registry asks for no alternate stack: handlers run on the stack of the thread that is interrupted.
 
-#![cfg_attr(not(test), allow(dead_code))]
-
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! The wake-up channel: an eventfd that any thread, and any signal handler, may write to.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -11,6 +11,18 @@ pub(crate) struct Bell(OwnedFd);
 impl Bell {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Puts a new, silent channel behind the same number: in a forked child, which shares the old one
+    /// with its parent.
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        let fresh = Self::new()?;
+        // SAFETY: both numbers are open descriptors that we own. What stood behind ours is closed in the
+        // same step in which the new one takes its place, so nobody sees the number closed; it stays
+        // ours, of the same kind, and is closed by the same owner.
+        let renewed =
+            unsafe { libc::dup3(fresh.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
+        if renewed < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Makes the descriptor readable. Never blocks, never allocates, leaves `errno` alone.
@@ -44,6 +56,19 @@ impl AsFd for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_renewed_bell_is_silent_has_the_old_number_and_can_be_rung() {
+        let bell = Bell::new().unwrap();
+        let number = bell.as_fd().as_raw_fd();
+        bell.ring();
+        bell.renew().unwrap();
+        assert_eq!(bell.as_fd().as_raw_fd(), number);
+        let mut count = [0; 8];
+        assert!(rustix::io::read(&bell, &mut count).is_err(), "silent");
+        bell.ring();
+        assert_eq!(rustix::io::read(&bell, &mut count), Ok(8));
+    }
 
     #[test]
     fn ringing_keeps_errno_even_where_the_write_fails() {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::{Mock, nanos};
+use crate::engine::{Mock, nanos, nanos_since_1970, system_time};
 
 /// A clock for [`Builder::mock_clock`](crate::Builder::mock_clock). Clones are the same clock.
 ///
@@ -36,7 +36,8 @@ impl MockClock {
     /// A clock at its beginning.
     #[must_use]
     pub fn new() -> Self {
-        Self(Mock { elapsed: Rc::new(Cell::new(0)), wall: SystemTime::now() })
+        let wall = Rc::new(Cell::new(nanos_since_1970(SystemTime::now())));
+        Self(Mock { elapsed: Rc::new(Cell::new(0)), wall })
     }
 
     /// Moves the clock. Loops notice when they next read it: in their next iteration, or with
@@ -49,6 +50,30 @@ impl MockClock {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.0.elapsed.get())
+    }
+
+    /// What the wall clock shows: at first the true time, from then on as far as the clock has moved.
+    #[must_use]
+    pub fn wall(&self) -> SystemTime {
+        system_time(self.0.wall.get().wrapping_add(self.0.elapsed.get()))
+    }
+
+    /// Sets the wall clock; the monotonic one goes on as if nothing had happened. Loops notice in their
+    /// next iteration. A moment before 1970 counts as 1970.
+    ///
+    /// ```
+    /// # use evloop::{EvLoop, Run, Schedule, testing::MockClock};
+    /// # use std::time::{Duration, SystemTime};
+    /// let clock = MockClock::new();
+    /// clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(90));
+    /// let mut ev = EvLoop::builder().mock_clock(&clock).build()?;
+    /// ev.periodic(Schedule::every(Duration::from_secs(60)), |_, _| {}).start(&mut ev);
+    /// ev.run_mode(Run::Once)?;
+    /// assert_eq!(clock.elapsed(), Duration::from_secs(30));
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    pub fn set_wall(&self, to: SystemTime) {
+        self.0.wall.set(nanos_since_1970(to).wrapping_sub(self.0.elapsed.get()));
     }
 
     pub(crate) fn mock(&self) -> Mock {

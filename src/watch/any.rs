@@ -1,66 +1,85 @@
 //! A watcher of any kind: what [`EvLoop::watchers`] lists.
 
-use crate::{Async, Check, EvLoop, Idle, Io, Kind, Prepare, Timer};
+#[cfg(feature = "stat")]
+use crate::Stat;
+use crate::engine::Key;
+use crate::{
+    Async, Check, Child, Cleanup, EvLoop, Fork, Idle, Io, Kind, Periodic, Prepare, Signal, Stall,
+    Timer,
+};
 
-/// A watcher of any kind.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum AnyWatcher {
-    /// An io watcher.
-    Io(Io),
-    /// A timer.
-    Timer(Timer),
-    /// An idle watcher.
-    Idle(Idle),
-    /// A prepare watcher.
-    Prepare(Prepare),
-    /// A check watcher.
-    Check(Check),
-    /// The receiving half of a notifier or channel.
-    Async(Async),
-}
+/// Writes the enum and what goes through all its variants.
+macro_rules! any_watcher {
+    ($($(#[$attr:meta])* $name:ident: $what:literal,)+) => {
+        /// A watcher of any kind.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[non_exhaustive]
+        pub enum AnyWatcher {
+            $(#[doc = $what] $(#[$attr])* $name($name),)+
+        }
 
-macro_rules! each {
-    ($self:ident, $watcher:ident => $do:expr) => {
-        match $self {
-            Self::Io($watcher) => $do,
-            Self::Timer($watcher) => $do,
-            Self::Idle($watcher) => $do,
-            Self::Prepare($watcher) => $do,
-            Self::Check($watcher) => $do,
-            Self::Async($watcher) => $do,
+        impl AnyWatcher {
+            fn of(kind: Kind, key: Key) -> Self {
+                match kind {
+                    $($(#[$attr])* Kind::$name => Self::$name($name::from_key(key)),)+
+                }
+            }
+
+            /// Which kind it is.
+            #[must_use]
+            pub fn kind(self) -> Kind {
+                match self {
+                    $($(#[$attr])* Self::$name(_) => Kind::$name,)+
+                }
+            }
+
+            /// Stops it; returns whether it exists.
+            pub fn stop(self, ev: &mut EvLoop) -> bool {
+                match self {
+                    $($(#[$attr])* Self::$name(watcher) => watcher.stop(ev),)+
+                }
+            }
+
+            /// Frees it; returns whether it existed.
+            pub fn free(self, ev: &mut EvLoop) -> bool {
+                match self {
+                    $($(#[$attr])* Self::$name(watcher) => watcher.free(ev),)+
+                }
+            }
+
+            /// Whether it is started.
+            #[must_use]
+            pub fn is_active(self, ev: &EvLoop) -> bool {
+                match self {
+                    $($(#[$attr])* Self::$name(watcher) => watcher.is_active(ev),)+
+                }
+            }
         }
     };
 }
 
-impl AnyWatcher {
-    /// Which kind it is.
+any_watcher! {
+    Io: "An io watcher.",
+    Timer: "A timer.",
+    Periodic: "A periodic.",
+    Signal: "A signal watcher.",
+    Child: "A child watcher.",
+    #[cfg(feature = "stat")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "stat")))]
+    Stat: "A stat watcher. Feature `stat`.",
+    Idle: "An idle watcher.",
+    Prepare: "A prepare watcher.",
+    Check: "A check watcher.",
+    Async: "The receiving half of a notifier or channel.",
+    Fork: "A fork watcher.",
+    Cleanup: "A cleanup watcher.",
+}
+
+impl Stall {
+    /// The watcher; `None` for a posted or deferred closure. It may have been freed meanwhile.
     #[must_use]
-    pub fn kind(self) -> Kind {
-        match self {
-            Self::Io(_) => Kind::Io,
-            Self::Timer(_) => Kind::Timer,
-            Self::Idle(_) => Kind::Idle,
-            Self::Prepare(_) => Kind::Prepare,
-            Self::Check(_) => Kind::Check,
-            Self::Async(_) => Kind::Async,
-        }
-    }
-
-    /// Stops it; returns whether it exists.
-    pub fn stop(self, ev: &mut EvLoop) -> bool {
-        each!(self, watcher => watcher.stop(ev))
-    }
-
-    /// Frees it; returns whether it existed.
-    pub fn free(self, ev: &mut EvLoop) -> bool {
-        each!(self, watcher => watcher.free(ev))
-    }
-
-    /// Whether it is started.
-    #[must_use]
-    pub fn is_active(self, ev: &EvLoop) -> bool {
-        each!(self, watcher => watcher.is_active(ev))
+    pub fn watcher(&self) -> Option<AnyWatcher> {
+        self.watcher.map(|(kind, key)| AnyWatcher::of(kind, key))
     }
 }
 
@@ -85,15 +104,6 @@ impl EvLoop {
     /// ```
     #[must_use]
     pub fn watchers(&self) -> Vec<AnyWatcher> {
-        self.started()
-            .map(|(kind, key)| match kind {
-                Kind::Io => AnyWatcher::Io(Io::from_key(key)),
-                Kind::Timer => AnyWatcher::Timer(Timer::from_key(key)),
-                Kind::Idle => AnyWatcher::Idle(Idle::from_key(key)),
-                Kind::Prepare => AnyWatcher::Prepare(Prepare::from_key(key)),
-                Kind::Check => AnyWatcher::Check(Check::from_key(key)),
-                Kind::Async => AnyWatcher::Async(Async::from_key(key)),
-            })
-            .collect()
+        self.started().map(|(kind, key)| AnyWatcher::of(kind, key)).collect()
     }
 }

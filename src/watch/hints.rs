@@ -93,7 +93,9 @@ use notify::{Config, EventHandler, EventKind, RecommendedWatcher, RecursiveMode,
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statfs, statx};
 use slab::Slab;
 
+use crate::sys::fork;
 use crate::sys::leaked::Leaked;
+use crate::sys::signal::Ring;
 
 /// After the system refused a watcher, or another watch, it is not asked again for so long.
 const RETRY: Duration = Duration::from_secs(60);
@@ -103,11 +105,6 @@ const ATTEMPTS: usize = 8;
 
 /// How long to wait for the end of `notify`'s thread, which takes microseconds.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// Wakes a loop. Called on `notify`'s thread with locks held: it must not block and not come back here.
-pub(crate) trait Ring: Send + Sync {
-    fn ring(&self);
-}
 
 /// How much a subscription's hints are worth.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +124,7 @@ fn generation() -> u32 {
     let forks = tests::FORKS.load(std::sync::atomic::Ordering::Relaxed);
     #[cfg(not(test))]
     let forks = 0;
-    std::process::id() + forks
+    fork::generation() + forks
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

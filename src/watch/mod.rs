@@ -4,29 +4,43 @@
 mod any;
 mod channel;
 mod check;
+mod child;
+mod cleanup;
 #[cfg(feature = "stat")]
-#[cfg_attr(not(test), allow(dead_code))] // until the stat watcher uses it
 mod file_attr;
+mod fork;
 #[cfg(feature = "stat")]
-#[cfg_attr(not(test), allow(dead_code))] // until the stat watcher uses it
 mod hints;
 mod idle;
 mod io;
 mod notifier;
 mod once;
+mod periodic;
 mod prepare;
+mod signal;
+#[cfg(feature = "stat")]
+mod stat;
 mod stdin;
 mod timer;
 
 pub use any::AnyWatcher;
 pub use channel::{SendError, Sender};
 pub use check::{Check, CheckEvent};
+pub use child::{Child, ChildEvent};
+pub use cleanup::{Cleanup, CleanupEvent};
 #[cfg(feature = "stat")]
 pub use file_attr::FileAttr;
+pub use fork::{Fork, ForkEvent};
+#[cfg(feature = "stat")]
+pub(crate) use hints::Inbox;
 pub use idle::{Idle, IdleEvent};
 pub use io::{Io, IoEvent};
 pub use notifier::{Async, AsyncEvent, Notifier};
+pub use periodic::{Periodic, PeriodicEvent};
 pub use prepare::{Prepare, PrepareEvent};
+pub use signal::{Signal, SignalEvent};
+#[cfg(feature = "stat")]
+pub use stat::{Stat, StatEvent};
 pub use stdin::stdin;
 pub use timer::{Timer, TimerEvent};
 
@@ -297,6 +311,7 @@ macro_rules! group_watcher {
             ev.unqueue(KIND, key);
             if ev.deactivate(KIND, key) {
                 ev.$group.leave(key);
+                ev.note_groups();
             }
             ev.$group.slots.get(key).is_some()
         }
@@ -322,6 +337,7 @@ macro_rules! group_watcher {
                 if ev.head(KIND, self.0).is_some_and(|head| !head.is_active()) {
                     ev.$group.join(self.0);
                     ev.activate(KIND, self.0);
+                    ev.note_groups();
                 }
                 self
             }
