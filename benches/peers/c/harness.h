@@ -4,9 +4,10 @@
  *
  *     PROGRAM pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS
  *           | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS
- *           | memory TIMERS WATCHERS | timer100us COUNT
+ *           | memory TIMERS WATCHERS | timer100us COUNT | periodics LIVE ROUNDS
  *
- * that prints its figures as key=value lines. Everything is static and in one translation unit, so that the compiler
+ * that prints its figures as key=value lines. What not every library has is asked for by a definition before the
+ * inclusion: HAS_PERIODICS. Everything is static and in one translation unit, so that the compiler
  * may inline the hooks where they are measured.
  */
 #define _GNU_SOURCE
@@ -27,6 +28,7 @@
 #define AGAIN_DELAY_S 60              /* what every `again` asks for: later than any deadline it meets */
 #define AGAINS_PER_CLOCK_READ 1000    /* a loop re-reads its clock once per iteration, not once per event */
 #define NS_PER_S 1000000000ull
+#define QUEUE_INTERVAL_S 7200         /* of `periodics`, and the repeat of the timers beside them */
 
 /* ---- hooks of the contender --------------------------------------------------------------------------------- */
 
@@ -66,6 +68,19 @@ static void waker_stop(int me);
 static void waker_run_inside(void (*job)(void)); /* runs job in a callback of loop 0, then until waker_stop(0) */
 static void heard(int me);
 
+#ifdef HAS_PERIODICS
+/* periodics: timers and periodics in two loops that nothing else is in; each counts in queue_fired. What repeats does
+ * so every QUEUE_INTERVAL_S, a periodic at the offset at which it is due after after_ns the first time. queue_inside
+ * and queue_run are run_inside and timers_run for that loop. */
+enum queue { TIMERS, PERIODICS };
+static void queues_make(long count);
+static void queue_set(enum queue which, long index, uint64_t after_ns, int repeats);
+static void queue_start(enum queue which, long index);
+static void queue_stop(enum queue which, long index);
+static void queue_inside(enum queue which, void (*job)(void));
+static void queue_run(enum queue which, long count);
+#endif
+
 /* ---- small things ------------------------------------------------------------------------------------------- */
 
 static void die(const char *what)
@@ -93,6 +108,12 @@ static void *make_array(size_t count, size_t size)
 static void report(const char *key, double value)
 {
     printf("%s=%.3f\n", key, value);
+}
+
+/* Says that this contender has nothing of the kind. */
+static void unsupported(void)
+{
+    puts("unsupported=1");
 }
 
 static uint64_t clock_ns(clockid_t clock)
@@ -335,6 +356,117 @@ static void workload_timers(long count, uint64_t agains)
     run_inside(timers_again_far);
 }
 
+/* ---- periodics, beside timers ------------------------------------------------------------------------------- */
+
+#ifdef HAS_PERIODICS
+/* A round, for each kind: start all, far from due; stop all, at random; then start all to be due soon, sleep until they
+ * are, fire them in one go: once such that repeat, and once such that do not. What is due soon is so after a tenth of
+ * a second, because setting and starting them takes time and a periodic that is late waits for its next interval. */
+enum operation { START, STOP, FIRE_AND_REPEAT, FIRE_ONCE, OPERATIONS };
+
+static long queue_count, queue_fired;
+static uint64_t *queue_soon, *queue_far;
+static uint64_t queue_spent[2][OPERATIONS];
+static enum queue queue_now;
+static int queue_repeats;
+
+static void queue_start_and_stop(void)
+{
+    for (long index = 0; index < queue_count; index++)
+        queue_set(queue_now, index, queue_far[index], 1);
+    uint64_t begin = cpu_ns();
+    for (long index = 0; index < queue_count; index++)
+        queue_start(queue_now, index);
+    queue_spent[queue_now][START] += cpu_ns() - begin;
+
+    begin = cpu_ns();
+    for (long index = 0; index < queue_count; index++)
+        queue_stop(queue_now, timers_cancel_order[index]);
+    queue_spent[queue_now][STOP] += cpu_ns() - begin;
+}
+
+static void queue_start_soon(void)
+{
+    for (long index = 0; index < queue_count; index++) {
+        queue_set(queue_now, index, queue_soon[index], queue_repeats);
+        queue_start(queue_now, index);
+    }
+}
+
+static void queue_stop_all(void)
+{
+    for (long index = 0; index < queue_count; index++)
+        queue_stop(queue_now, index);
+}
+
+/* Both kinds, and the other one first in the next round. */
+static void queue_both(uint64_t round, void (*job)(void))
+{
+    for (uint64_t turn = 0; turn < 2; turn++) {
+        queue_now = (round + turn) % 2 ? PERIODICS : TIMERS;
+        job();
+    }
+}
+
+static void queue_do_start_and_stop(void)
+{
+    queue_inside(queue_now, queue_start_and_stop);
+}
+
+static void queue_do_start_soon(void)
+{
+    queue_inside(queue_now, queue_start_soon);
+}
+
+static void queue_do_fire(void)
+{
+    queue_fired = 0;
+    uint64_t begin = cpu_ns();
+    queue_run(queue_now, queue_count);
+    queue_spent[queue_now][queue_repeats ? FIRE_AND_REPEAT : FIRE_ONCE] += cpu_ns() - begin;
+    check(queue_fired == queue_count, "all that is due fires once");
+    if (queue_repeats)
+        queue_inside(queue_now, queue_stop_all);
+}
+
+static void workload_periodics(long count, uint64_t rounds)
+{
+    static const char *const operations[OPERATIONS] = {"start", "stop", "repeat", "once"};
+    timers_count = queue_count = count;
+    timers_plan();
+    queue_soon = make_array((size_t)count, sizeof *queue_soon);
+    queue_far = make_array((size_t)count, sizeof *queue_far);
+    for (long index = 0; index < count; index++) {
+        queue_soon[index] = NS_PER_S / 10 + timers_soon[index] * 9 / 10;
+        queue_far[index] = QUEUE_INTERVAL_S / 2 * NS_PER_S + timers_far[index];
+    }
+    queues_make(count);
+    queue_both(0, queue_do_start_and_stop); /* faults memory in */
+    memset(queue_spent, 0, sizeof queue_spent);
+    for (uint64_t round = 0; round < rounds; round++) {
+        queue_both(round, queue_do_start_and_stop);
+        for (queue_repeats = 1; queue_repeats >= 0; queue_repeats--) {
+            queue_both(round, queue_do_start_soon);
+            usleep(1100 * 1000);
+            queue_both(round, queue_do_fire);
+        }
+    }
+    for (int operation = 0; operation < OPERATIONS; operation++) {
+        double timer = (double)queue_spent[TIMERS][operation], periodic = (double)queue_spent[PERIODICS][operation];
+        double all = (double)count * (double)rounds;
+        printf("timer_%s_ns=%.3f\n", operations[operation], timer / all);
+        printf("periodic_%s_ns=%.3f\n", operations[operation], periodic / all);
+        printf("%s_ratio=%.3f\n", operations[operation], periodic / timer);
+    }
+}
+#else
+static void workload_periodics(long count, uint64_t rounds)
+{
+    (void)count, (void)rounds;
+    unsupported();
+}
+#endif
+
 /* ---- threads ------------------------------------------------------------------------------------------------ */
 
 static uint64_t trips, trips_heard[2];
@@ -458,7 +590,7 @@ static void workload_memory(long timers, long watchers)
 static void workload_timer100us(uint64_t count)
 {
     if (!latency_supported()) {
-        puts("unsupported=1");
+        unsupported();
         return;
     }
     uint64_t begin = wall_ns();
@@ -503,6 +635,8 @@ int main(int argc, char **argv)
         workload_memory(number[0], number[1]);
     else if (!strcmp(name, "timer100us") && numbers == 1)
         workload_timer100us((uint64_t)number[0]);
+    else if (!strcmp(name, "periodics") && numbers == 2 && number[0] > 0 && number[1] > 0)
+        workload_periodics(number[0], (uint64_t)number[1]);
     else {
         fprintf(stderr, "%s: bad workload or wrong numbers: %s\n", argv[0], name);
         return 2;

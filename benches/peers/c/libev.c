@@ -1,7 +1,9 @@
 /* libev. */
+#define HAS_PERIODICS
 #include "harness.h"
 
 #include <ev.h>
+#include <math.h>
 
 static struct ev_loop *new_loop(void)
 {
@@ -166,6 +168,75 @@ static void timers_run(long count)
 {
     while (timers_fired < count)
         ev_run(the_loop(), EVRUN_ONCE);
+}
+
+/* ---- periodics, beside timers ---- */
+
+static struct ev_loop *queue_loops[2];
+static ev_timer *queue_timers;
+static ev_periodic *queue_periodics;
+
+static void queue_timer_due(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop, (void)timer, (void)events;
+    queue_fired++;
+}
+
+static void queue_periodic_due(struct ev_loop *loop, ev_periodic *periodic, int events)
+{
+    (void)loop, (void)periodic, (void)events;
+    queue_fired++;
+}
+
+static void queues_make(long count)
+{
+    queue_loops[TIMERS] = new_loop();
+    queue_loops[PERIODICS] = new_loop();
+    queue_timers = make_array((size_t)count, sizeof *queue_timers);
+    queue_periodics = make_array((size_t)count, sizeof *queue_periodics);
+    for (long index = 0; index < count; index++) {
+        ev_timer_init(&queue_timers[index], queue_timer_due, 0., 0.);
+        ev_periodic_init(&queue_periodics[index], queue_periodic_due, 0., 0., 0);
+    }
+}
+
+static void queue_set(enum queue which, long index, uint64_t after_ns, int repeats)
+{
+    double after = (double)after_ns * 1e-9, interval = repeats ? QUEUE_INTERVAL_S : 0.;
+    if (which == TIMERS) {
+        ev_timer_set(&queue_timers[index], after, interval);
+        return;
+    }
+    double at = ev_now(queue_loops[PERIODICS]) + after;
+    ev_periodic_set(&queue_periodics[index], repeats ? fmod(at, interval) : at, interval, 0);
+}
+
+static inline void queue_start(enum queue which, long index)
+{
+    if (which == TIMERS)
+        ev_timer_start(queue_loops[TIMERS], &queue_timers[index]);
+    else
+        ev_periodic_start(queue_loops[PERIODICS], &queue_periodics[index]);
+}
+
+static inline void queue_stop(enum queue which, long index)
+{
+    if (which == TIMERS)
+        ev_timer_stop(queue_loops[TIMERS], &queue_timers[index]);
+    else
+        ev_periodic_stop(queue_loops[PERIODICS], &queue_periodics[index]);
+}
+
+static void queue_inside(enum queue which, void (*job)(void))
+{
+    start_inside(queue_loops[which], inside_and_stop, job);
+    ev_run(queue_loops[which], 0);
+}
+
+static void queue_run(enum queue which, long count)
+{
+    while (queue_fired < count)
+        ev_run(queue_loops[which], EVRUN_ONCE);
 }
 
 /* ---- busy, latency ---- */

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS \
-     | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS | memory TIMERS WATCHERS | timer100us COUNT";
+     | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS | memory TIMERS WATCHERS | timer100us COUNT \
+     | periodics LIVE ROUNDS";
 
 /// The time-out that `pipes --timeout` re-arms for every event: never due, always there.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub enum Workload {
     Memory { timers: usize, watchers: usize },
     /// How long a 100 µs timer really takes.
     Timer100us { count: u64 },
+    /// Start, fire and stop periodics, and timers beside them.
+    Periodics { live: usize, rounds: u64 },
 }
 
 #[derive(Clone, Copy)]
@@ -85,6 +88,9 @@ impl Workload {
                 Ok(Workload::Memory { timers: timers as usize, watchers: watchers as usize })
             }
             ("timer100us", &[count]) => Ok(Workload::Timer100us { count }),
+            ("periodics", &[live, rounds]) if live > 0 && rounds > 0 => {
+                Ok(Workload::Periodics { live: live as usize, rounds })
+            }
             _ => Err(format!("bad workload or wrong numbers: {name}")),
         }
     }
@@ -112,6 +118,9 @@ pub trait Contender {
     fn timer_100us(_count: u64) {
         unsupported();
     }
+    fn periodics(_live: usize, _rounds: u64) {
+        unsupported();
+    }
 
     fn run(workload: &Workload) {
         match *workload {
@@ -128,6 +137,7 @@ pub trait Contender {
             Workload::Busy { turns } => Self::busy(turns),
             Workload::Memory { timers, watchers } => Self::memory(timers, watchers),
             Workload::Timer100us { count } => Self::timer_100us(count),
+            Workload::Periodics { live, rounds } => Self::periodics(live, rounds),
         }
     }
 }

@@ -59,6 +59,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "instructions", is_grid: false, jobs: instructions },
     Table { name: "syscalls", is_grid: false, jobs: system_calls },
     Table { name: "timers", is_grid: false, jobs: timers },
+    Table { name: "periodics", is_grid: false, jobs: periodics },
     Table { name: "watchers", is_grid: false, jobs: watchers },
     Table { name: "threads", is_grid: false, jobs: threads },
     Table { name: "busy", is_grid: false, jobs: busy },
@@ -168,6 +169,26 @@ fn timers(quick: bool) -> Vec<Job> {
             Figure::new(&label("random again"), "again_ns", 0).must(Times(0.8, "libev")),
         ],
     )]
+}
+
+fn periodics(quick: bool) -> Vec<Job> {
+    let (live, rounds) = (100_000, if quick { 1 } else { 10 });
+    let operations = [
+        ("start", "timer_start_ns", "periodic_start_ns", "start_ratio"),
+        ("stop at random", "timer_stop_ns", "periodic_stop_ns", "stop_ratio"),
+        ("fire and repeat", "timer_repeat_ns", "periodic_repeat_ns", "repeat_ratio"),
+        ("fire once", "timer_once_ns", "periodic_once_ns", "once_ratio"),
+    ];
+    let mut figures = Vec::new();
+    for (what, timer, periodic, ratio) in operations {
+        figures.extend([
+            Figure::new(&format!("{what}: a timer, ns CPU, {live} live"), timer, 0),
+            Figure::new(&format!("{what}: a periodic, ns CPU, {live} live"), periodic, 0),
+            // Of one run of one program: what disturbs it disturbs both.
+            Figure::new(&format!("{what}: periodic ÷ timer"), ratio, 2).must(AtMost(1.1)),
+        ]);
+    }
+    vec![own("periodics beside timers", format!("periodics {live} {rounds}"), figures)]
 }
 
 fn watchers(quick: bool) -> Vec<Job> {
