@@ -5,9 +5,10 @@
  *     PROGRAM pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS
  *           | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS
  *           | memory TIMERS WATCHERS | timer100us COUNT | periodics LIVE ROUNDS
+ *           | signals ROUND_TRIPS | storm KILLS
  *
  * that prints its figures as key=value lines. What not every library has is asked for by a definition before the
- * inclusion: HAS_PERIODICS. Everything is static and in one translation unit, so that the compiler
+ * inclusion: HAS_PERIODICS, HAS_SIGNALS. Everything is static and in one translation unit, so that the compiler
  * may inline the hooks where they are measured.
  */
 #define _GNU_SOURCE
@@ -15,10 +16,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -79,6 +85,14 @@ static void queue_start(enum queue which, long index);
 static void queue_stop(enum queue which, long index);
 static void queue_inside(enum queue which, void (*job)(void));
 static void queue_run(enum queue which, long count);
+#endif
+
+#ifdef HAS_SIGNALS
+/* signals and storm: signal_watch starts a watcher that calls signal_heard() and stops the loop where that is true;
+ * signal_run runs the loop until then. */
+static void signal_watch(int signum);
+static void signal_run(void);
+static int signal_heard(void);
 #endif
 
 /* ---- small things ------------------------------------------------------------------------------------------- */
@@ -554,6 +568,162 @@ static void workload_coalesced(uint64_t sends)
     waker_run_inside(coalesced_callback);
 }
 
+/* ---- other processes ---------------------------------------------------------------------------------------- */
+
+/* fork, for a child that makes no loop and does not outlive its parent. */
+static inline pid_t fork_helper(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        die("fork");
+    if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent))
+        _exit(1);
+    return pid;
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------ */
+
+#ifdef HAS_SIGNALS
+/* What the two processes share. */
+struct sender {
+    atomic_ulong begun;    /* kills that have been made, or are just being made */
+    atomic_int is_inside;  /* the receiver is inside the callback that awaits the last one */
+    atomic_int is_over;    /* the last one has been made */
+};
+
+enum signal_work { TO_ITSELF, FROM_ANOTHER, STORM };
+
+static enum signal_work signal_work;
+static pid_t signal_receiver;
+static uint64_t signal_trips_left, storm_kills, storm_callbacks;
+static int signal_request = -1; /* an eventfd: a number of signals that the sender is asked for */
+static struct sender *sender;
+static int storm_last_awaited;
+
+static void signal_send(void)
+{
+    if (kill(signal_receiver, SIGUSR1))
+        die("kill");
+}
+
+static void signal_ask(uint64_t signals)
+{
+    if (write(signal_request, &signals, sizeof signals) != sizeof signals)
+        die("write");
+}
+
+/* The other process: one kill where one is asked for, a storm where more are. The last kill of a storm waits until
+ * the receiver is inside a callback, where a notice is lost most easily. */
+static void sender_run(void)
+{
+    uint64_t signals;
+    stay_on_processor(1);
+    while (read(signal_request, &signals, sizeof signals) == sizeof signals) {
+        if (signals == 1) {
+            signal_send();
+            continue;
+        }
+        for (uint64_t sent = 1; sent < signals; sent++) {
+            atomic_store(&sender->begun, sent);
+            signal_send();
+        }
+        while (!atomic_load(&sender->is_inside))
+            sched_yield();
+        signal_send();
+        atomic_store(&sender->is_over, 1);
+    }
+    _exit(1);
+}
+
+static void sender_start(void)
+{
+    signal_receiver = getpid();
+    signal_request = eventfd(0, EFD_CLOEXEC);
+    sender = mmap(NULL, sizeof *sender, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (signal_request < 0 || sender == MAP_FAILED)
+        die("eventfd or mmap");
+    if (fork_helper() == 0)
+        sender_run();
+    stay_on_processor(0);
+    alarm(60); /* a signal that is lost must not hang the comparison */
+}
+
+static int storm_heard(void)
+{
+    storm_callbacks++;
+    if (storm_last_awaited)
+        return 1;
+    if (atomic_load(&sender->begun) == storm_kills - 1) {
+        atomic_store(&sender->is_inside, 1);
+        while (!atomic_load(&sender->is_over))
+            sched_yield();
+        storm_last_awaited = 1;
+    }
+    return 0;
+}
+
+static int signal_heard(void)
+{
+    if (signal_work == STORM)
+        return storm_heard();
+    if (--signal_trips_left == 0)
+        return 1;
+    if (signal_work == TO_ITSELF)
+        signal_send();
+    else
+        signal_ask(1);
+    return 0;
+}
+
+static double signal_trips(enum signal_work work, uint64_t trips)
+{
+    signal_work = work;
+    signal_trips_left = trips + 1;
+    uint64_t begin = wall_ns();
+    if (work == TO_ITSELF)
+        signal_send();
+    else
+        signal_ask(1);
+    signal_run();
+    return (double)(wall_ns() - begin) / (double)(trips + 1);
+}
+
+static void workload_signals(uint64_t trips)
+{
+    sender_start();
+    signal_watch(SIGUSR1);
+    signal_trips(TO_ITSELF, trips / 10);
+    report("itself_ns", signal_trips(TO_ITSELF, trips));
+    signal_trips(FROM_ANOTHER, trips / 100);
+    report("another_us", signal_trips(FROM_ANOTHER, trips / 10) / 1000.0);
+}
+
+static void workload_storm(uint64_t kills)
+{
+    signal_work = STORM;
+    storm_kills = kills;
+    sender_start();
+    signal_watch(SIGUSR1);
+    uint64_t begin = cpu_ns();
+    signal_ask(kills);
+    signal_run(); /* comes back only if the last kill has been told */
+    report("kill_ns", (double)(cpu_ns() - begin) / (double)kills);
+    report("callbacks", (double)storm_callbacks);
+}
+#else
+static void workload_signals(uint64_t trips)
+{
+    (void)trips;
+    unsupported();
+}
+
+static void workload_storm(uint64_t kills)
+{
+    (void)kills;
+    unsupported();
+}
+#endif
+
 /* ---- the rest ----------------------------------------------------------------------------------------------- */
 
 static void workload_busy(uint64_t turns)
@@ -637,6 +807,10 @@ int main(int argc, char **argv)
         workload_timer100us((uint64_t)number[0]);
     else if (!strcmp(name, "periodics") && numbers == 2 && number[0] > 0 && number[1] > 0)
         workload_periodics(number[0], (uint64_t)number[1]);
+    else if (!strcmp(name, "signals") && numbers == 1)
+        workload_signals((uint64_t)number[0]);
+    else if (!strcmp(name, "storm") && numbers == 1 && number[0] > 2)
+        workload_storm((uint64_t)number[0]);
     else {
         fprintf(stderr, "%s: bad workload or wrong numbers: %s\n", argv[0], name);
         return 2;

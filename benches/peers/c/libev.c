@@ -1,5 +1,6 @@
 /* libev. */
 #define HAS_PERIODICS
+#define HAS_SIGNALS
 #include "harness.h"
 
 #include <ev.h>
@@ -281,6 +282,27 @@ static void latency_run(uint64_t count)
     latencies_left = count;
     ev_timer_init(&timer, latency_due, 100e-6, 0.);
     ev_timer_start(the_loop(), &timer);
+    ev_run(the_loop(), 0);
+}
+
+/* ---- signals ---- */
+
+static void signal_came(struct ev_loop *loop, ev_signal *signal, int events)
+{
+    (void)signal, (void)events;
+    if (signal_heard())
+        ev_break(loop, EVBREAK_ONE);
+}
+
+static void signal_watch(int signum)
+{
+    static ev_signal watcher;
+    ev_signal_init(&watcher, signal_came, signum);
+    ev_signal_start(the_loop(), &watcher);
+}
+
+static void signal_run(void)
+{
     ev_run(the_loop(), 0);
 }
 

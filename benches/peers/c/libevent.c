@@ -1,4 +1,5 @@
 /* libevent. */
+#define HAS_SIGNALS
 #include "harness.h"
 
 #include <event2/event.h>
@@ -194,6 +195,25 @@ static void latency_run(uint64_t count)
     latency = new_event(base, -1, 0, latency_due, NULL);
     add_event(latency, &latency_delay);
     event_base_loop(base, 0);
+}
+
+/* ---- signals ---- */
+
+static void signal_came(evutil_socket_t signum, short what, void *of)
+{
+    (void)signum, (void)what, (void)of;
+    if (signal_heard())
+        event_base_loopbreak(the_base());
+}
+
+static void signal_watch(int signum)
+{
+    add_event(new_event(the_base(), signum, EV_SIGNAL | EV_PERSIST, signal_came, NULL), NULL);
+}
+
+static void signal_run(void)
+{
+    event_base_loop(the_base(), 0);
 }
 
 /* ---- threads ---- */

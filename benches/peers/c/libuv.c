@@ -1,4 +1,5 @@
 /* libuv. */
+#define HAS_SIGNALS
 #include "harness.h"
 
 #include <uv.h>
@@ -216,6 +217,27 @@ static int latency_supported(void)
 static void latency_run(uint64_t count)
 {
     (void)count;
+}
+
+/* ---- signals ---- */
+
+static void signal_came(uv_signal_t *signal, int signum)
+{
+    (void)signum;
+    if (signal_heard())
+        uv_stop(signal->loop);
+}
+
+static void signal_watch(int signum)
+{
+    static uv_signal_t watcher;
+    ok(uv_signal_init(the_loop(), &watcher), "uv_signal_init");
+    ok(uv_signal_start(&watcher, signal_came, signum), "uv_signal_start");
+}
+
+static void signal_run(void)
+{
+    uv_run(the_loop(), UV_RUN_DEFAULT);
 }
 
 /* ---- threads ---- */

@@ -1,11 +1,13 @@
 //! The floor: an epoll loop with a table of boxed callbacks, a 4-ary heap of deadlines, and nothing else. No stop in a
 //! callback, no priorities, no safety against stale events. What a library costs is what it adds to this.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{io, ptr};
 
-use crate::workload::{self, Contender, KnownWatchers, Pipes, Ring, TimerPlan};
+use crate::workload::{self, Contender, KnownWatchers, Pipes, Ring, Signals, TimerPlan};
 
 pub struct Floor;
 
@@ -71,7 +73,11 @@ impl Loop {
         };
         let (events, room) = (self.events.as_mut_ptr(), self.events.len() as i32);
         // SAFETY: `events` has `room` places.
-        checked(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, room, timeout) }) as usize
+        let ready = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, room, timeout) };
+        if ready < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            return 0;
+        }
+        checked(ready) as usize
     }
 
     fn wait_precisely(&mut self, ns: u64) -> usize {
@@ -267,6 +273,15 @@ fn wake(channel: &OwnedFd) {
     assert_eq!(written, 8, "{}", io::Error::last_os_error());
 }
 
+/// What the handler of signals writes to.
+static SIGNALLED: OnceLock<OwnedFd> = OnceLock::new();
+
+extern "C" fn note_signal(_: libc::c_int) {
+    if let Some(channel) = SIGNALLED.get() {
+        wake(channel);
+    }
+}
+
 impl Contender for Floor {
     fn pipes(args: &Pipes) {
         let (ring, readers) = Ring::new(args);
@@ -403,6 +418,27 @@ impl Contender for Floor {
             }
             ev.turn(Some(Duration::ZERO));
             ev
+        });
+    }
+
+    fn signals(signals: &'static Signals) {
+        let channel = SIGNALLED.get_or_init(wake_channel);
+        // SAFETY: zeros are a valid action; the handler only writes to a descriptor that stays open.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = note_signal as extern "C" fn(libc::c_int) as usize;
+            action.sa_flags = libc::SA_RESTART;
+            checked(libc::sigaction(libc::SIGUSR1, &action, ptr::null_mut()));
+        }
+        let is_over: &'static Cell<bool> = Box::leak(Box::default());
+        let mut ev = Loop::new();
+        let callback = move |_: &mut Timers| is_over.set(signals.heard());
+        ev.watch(channel.as_fd(), libc::EPOLLIN | libc::EPOLLET, Box::new(callback));
+        signals.measure(|| {
+            is_over.set(false);
+            while !is_over.get() {
+                ev.turn(None);
+            }
         });
     }
 

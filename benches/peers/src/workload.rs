@@ -1,15 +1,17 @@
 //! What every contender does, and the parts of it that must be the same for all: the ring of socket pairs, the
 //! random deadlines, the clocks and the way figures are printed. `c/harness.h` is this file for the C programs.
 
+use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS \
      | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS | memory TIMERS WATCHERS | timer100us COUNT \
-     | periodics LIVE ROUNDS";
+     | periodics LIVE ROUNDS | signals ROUND_TRIPS | storm KILLS";
 
 /// The time-out that `pipes --timeout` re-arms for every event: never due, always there.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +43,10 @@ pub enum Workload {
     Timer100us { count: u64 },
     /// Start, fire and stop periodics, and timers beside them.
     Periodics { live: usize, rounds: u64 },
+    /// Signals, each sent when the one before it has been heard.
+    Signals { round_trips: u64 },
+    /// Signals as fast as another process can send them.
+    Storm { kills: u64 },
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +97,8 @@ impl Workload {
             ("periodics", &[live, rounds]) if live > 0 && rounds > 0 => {
                 Ok(Workload::Periodics { live: live as usize, rounds })
             }
+            ("signals", &[round_trips]) => Ok(Workload::Signals { round_trips }),
+            ("storm", &[kills]) if kills > 2 => Ok(Workload::Storm { kills }),
             _ => Err(format!("bad workload or wrong numbers: {name}")),
         }
     }
@@ -121,6 +129,11 @@ pub trait Contender {
     fn periodics(_live: usize, _rounds: u64) {
         unsupported();
     }
+    /// Watches `SIGUSR1`, calls [`Signals::heard`] for it, and hands [`Signals::measure`] what runs the loop until
+    /// that was true.
+    fn signals(_signals: &'static Signals) {
+        unsupported();
+    }
 
     fn run(workload: &Workload) {
         match *workload {
@@ -138,6 +151,8 @@ pub trait Contender {
             Workload::Memory { timers, watchers } => Self::memory(timers, watchers),
             Workload::Timer100us { count } => Self::timer_100us(count),
             Workload::Periodics { live, rounds } => Self::periodics(live, rounds),
+            Workload::Signals { round_trips } => Self::signals(Signals::trips(round_trips)),
+            Workload::Storm { kills } => Self::signals(Signals::storm(kills)),
         }
     }
 }
@@ -456,6 +471,201 @@ fn measure_toggle(count: usize, rounds: u64, watchers: &mut impl KnownWatchers) 
             watchers.pass();
         }
     });
+}
+
+// ---- other processes -----------------------------------------------------------------------------------------
+
+/// Runs `job` in a child of this process, which must have no other thread. It makes no loop and does not outlive its
+/// parent.
+pub fn fork_helper(job: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: with one thread there is nothing that a fork could tear, and these calls have no other preconditions.
+    unsafe {
+        let parent = libc::getpid();
+        let child = libc::fork();
+        assert!(child >= 0, "fork: {}", io::Error::last_os_error());
+        if child == 0 {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == 0 && libc::getppid() == parent
+            {
+                job();
+            }
+            libc::_exit(1);
+        }
+        child
+    }
+}
+
+// ---- signals -------------------------------------------------------------------------------------------------
+
+/// The work of `signals` and `storm`, and the process that sends.
+pub struct Signals {
+    work: Cell<SignalWork>,
+    /// Whom to send to: this process.
+    receiver: libc::pid_t,
+    trips: u64,
+    trips_left: Cell<u64>,
+    kills: u64,
+    callbacks: Cell<u64>,
+    last_awaited: Cell<bool>,
+    /// An eventfd: a number of signals that the sender is asked for.
+    request: OwnedFd,
+    sender: &'static Sender,
+}
+
+#[derive(Clone, Copy)]
+enum SignalWork {
+    ToItself,
+    FromAnother,
+    Storm,
+}
+
+/// What the two processes share.
+struct Sender {
+    /// Kills that have been made, or are just being made.
+    begun: AtomicU64,
+    /// The receiver is inside the callback that awaits the last one.
+    is_inside: AtomicBool,
+    /// The last one has been made.
+    is_over: AtomicBool,
+}
+
+impl Signals {
+    fn trips(trips: u64) -> &'static Self {
+        Self::new(SignalWork::ToItself, trips, 0)
+    }
+
+    fn storm(kills: u64) -> &'static Self {
+        Self::new(SignalWork::Storm, 0, kills)
+    }
+
+    fn new(work: SignalWork, trips: u64, kills: u64) -> &'static Self {
+        // SAFETY: neither call has preconditions; the descriptor belongs to nobody else, and zeros are a valid `Sender`
+        // at the start of a page that stays mapped.
+        let (request, sender) = unsafe {
+            let request = libc::eventfd(0, libc::EFD_CLOEXEC);
+            assert!(request >= 0, "eventfd: {}", io::Error::last_os_error());
+            let (access, kind) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+            let page = libc::mmap(std::ptr::null_mut(), size_of::<Sender>(), access, kind, -1, 0);
+            assert!(page != libc::MAP_FAILED, "mmap: {}", io::Error::last_os_error());
+            (OwnedFd::from_raw_fd(request), &*page.cast::<Sender>())
+        };
+        let signals: &'static Self = Box::leak(Box::new(Self {
+            work: Cell::new(work),
+            receiver: std::process::id() as libc::pid_t,
+            trips,
+            trips_left: Cell::new(0),
+            kills,
+            callbacks: Cell::new(0),
+            last_awaited: Cell::new(false),
+            request,
+            sender,
+        }));
+        fork_helper(|| signals.run_sender());
+        stay_on_processor(0);
+        // A signal that is lost must not hang the comparison.
+        // SAFETY: no preconditions.
+        unsafe { libc::alarm(60) };
+        signals
+    }
+
+    /// The other process: one kill where one is asked for, a storm where more are. The last kill of a storm waits
+    /// until the receiver is inside a callback, where a notice is lost most easily.
+    fn run_sender(&self) {
+        stay_on_processor(1);
+        loop {
+            let mut signals = 0u64;
+            // SAFETY: `signals` is a valid place for the eight bytes asked for.
+            let got = unsafe { libc::read(self.request.as_raw_fd(), (&raw mut signals).cast(), 8) };
+            assert_eq!(got, 8, "read: {}", io::Error::last_os_error());
+            if signals == 1 {
+                self.send();
+                continue;
+            }
+            for sent in 1..signals {
+                self.sender.begun.store(sent, SeqCst);
+                self.send();
+            }
+            while !self.sender.is_inside.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            self.send();
+            self.sender.is_over.store(true, SeqCst);
+        }
+    }
+
+    fn send(&self) {
+        // SAFETY: kill has no memory preconditions; the receiver has installed a handler.
+        let done = unsafe { libc::kill(self.receiver, libc::SIGUSR1) };
+        assert_eq!(done, 0, "kill: {}", io::Error::last_os_error());
+    }
+
+    fn ask(&self, signals: u64) {
+        // SAFETY: the eight bytes of `signals` outlive the call.
+        let done = unsafe { libc::write(self.request.as_raw_fd(), (&raw const signals).cast(), 8) };
+        assert_eq!(done, 8, "write: {}", io::Error::last_os_error());
+    }
+
+    fn send_or_ask(&self) {
+        match self.work.get() {
+            SignalWork::ToItself => self.send(),
+            SignalWork::FromAnother => self.ask(1),
+            SignalWork::Storm => self.ask(self.kills),
+        }
+    }
+
+    /// The callback. Whether the loop is to stop.
+    #[inline]
+    pub fn heard(&self) -> bool {
+        if let SignalWork::Storm = self.work.get() {
+            return self.storm_heard();
+        }
+        let left = self.trips_left.get() - 1;
+        self.trips_left.set(left);
+        if left > 0 {
+            self.send_or_ask();
+        }
+        left == 0
+    }
+
+    fn storm_heard(&self) -> bool {
+        self.callbacks.set(self.callbacks.get() + 1);
+        if self.last_awaited.get() {
+            return true;
+        }
+        if self.sender.begun.load(SeqCst) == self.kills - 1 {
+            self.sender.is_inside.store(true, SeqCst);
+            while !self.sender.is_over.load(SeqCst) {
+                std::thread::yield_now();
+            }
+            self.last_awaited.set(true);
+        }
+        false
+    }
+
+    /// `run` runs the loop until [`Signals::heard`] was true.
+    pub fn measure(&self, mut run: impl FnMut()) {
+        if let SignalWork::Storm = self.work.get() {
+            report_mean_cpu("kill_ns", self.kills, || {
+                self.send_or_ask();
+                // Comes back only if the last kill has been told.
+                run();
+            });
+            report("callbacks", self.callbacks.get() as f64);
+            return;
+        }
+        let mut trips = |work, trips| {
+            self.work.set(work);
+            self.trips_left.set(trips + 1);
+            let begin = Instant::now();
+            self.send_or_ask();
+            run();
+            begin.elapsed().as_nanos() as f64 / (trips + 1) as f64
+        };
+        trips(SignalWork::ToItself, self.trips / 10);
+        report("itself_ns", trips(SignalWork::ToItself, self.trips));
+        trips(SignalWork::FromAnother, self.trips / 100);
+        report("another_us", trips(SignalWork::FromAnother, self.trips / 10) / 1000.0);
+    }
 }
 
 // ---- small things --------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "threads", is_grid: false, jobs: threads },
     Table { name: "busy", is_grid: false, jobs: busy },
     Table { name: "memory", is_grid: false, jobs: memory },
+    Table { name: "signals", is_grid: false, jobs: signals },
     Table { name: "latency", is_grid: false, jobs: latency },
     Table { name: "pipes", is_grid: true, jobs: pipes },
 ];
@@ -247,6 +248,30 @@ fn memory(_quick: bool) -> Vec<Job> {
                 .must(AtMost(150.0)),
         ],
     )]
+}
+
+fn signals(quick: bool) -> Vec<Job> {
+    let trips = if quick { 20_000 } else { 200_000 };
+    let kills = 100_000;
+    let from = |label: &str, key, digits| Figure::new(label, key, digits).must(Times(1.5, "libev"));
+    vec![
+        own(
+            "signals",
+            format!("signals {trips}"),
+            vec![
+                from("a signal to oneself, from callback to callback, ns", "itself_ns", 0),
+                from("a signal from another process, asked for, µs", "another_us", 1),
+            ],
+        ),
+        own(
+            "a storm of signals",
+            format!("storm {kills}"),
+            vec![
+                Figure::new(&format!("callbacks for {kills} signals in a row"), "callbacks", 0),
+                Figure::new("one of these signals, ns CPU of the receiver", "kill_ns", 0),
+            ],
+        ),
+    ]
 }
 
 fn latency(quick: bool) -> Vec<Job> {
