@@ -5,10 +5,10 @@
  *     PROGRAM pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS
  *           | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS
  *           | memory TIMERS WATCHERS | timer100us COUNT | periodics LIVE ROUNDS
- *           | signals ROUND_TRIPS | storm KILLS
+ *           | signals ROUND_TRIPS | storm KILLS | children EXITS
  *
  * that prints its figures as key=value lines. What not every library has is asked for by a definition before the
- * inclusion: HAS_PERIODICS, HAS_SIGNALS. Everything is static and in one translation unit, so that the compiler
+ * inclusion: HAS_PERIODICS, HAS_SIGNALS, HAS_CHILDREN. Everything is static and in one translation unit, so that the compiler
  * may inline the hooks where they are measured.
  */
 #define _GNU_SOURCE
@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -93,6 +94,15 @@ static void queue_run(enum queue which, long count);
 static void signal_watch(int signum);
 static void signal_run(void);
 static int signal_heard(void);
+#endif
+
+#ifdef HAS_CHILDREN
+/* children: child_start makes a child (fork_idle, where the library takes any) and watches it; its end is told by
+ * child_ended(slot) in a callback that also stops the loop and forgets the watcher. */
+static void children_make(long slots);
+static pid_t child_start(long slot);
+static void children_run(void);
+static void child_ended(long slot);
 #endif
 
 /* ---- small things ------------------------------------------------------------------------------------------- */
@@ -581,6 +591,83 @@ static inline pid_t fork_helper(void)
     return pid;
 }
 
+/* A child that waits to be killed. It holds no descriptors of the loop, as little as a program would. */
+static inline pid_t fork_idle(void)
+{
+    pid_t pid = fork_helper();
+    if (pid == 0) {
+        syscall(SYS_close_range, 3, ~0u, 0);
+        for (;;)
+            pause();
+    }
+    return pid;
+}
+
+/* ---- children ----------------------------------------------------------------------------------------------- */
+
+#ifdef HAS_CHILDREN
+static const long children_live[] = {10, 100, 1000};
+
+static pid_t *child_pids;
+static long child_last_ended;
+
+static void child_ended(long slot)
+{
+    child_last_ended = slot;
+}
+
+/* Kills a child and waits until the loop has told it; the CPU time of this. */
+static uint64_t child_kill(long slot)
+{
+    child_last_ended = -1;
+    uint64_t begin = cpu_ns();
+    if (kill(child_pids[slot], SIGKILL))
+        die("kill");
+    children_run();
+    uint64_t spent = cpu_ns() - begin;
+    check(child_last_ended == slot, "the child that was killed is the one that is told");
+    child_pids[slot] = 0;
+    return spent;
+}
+
+/* As many watched children at every exit that counts. They are replaced two at a time: after a fork every page that is
+ * written to is copied first, and the exit of the first of two pays for that unmeasured. */
+static void workload_children(uint64_t exits)
+{
+    enum { POPULATIONS = sizeof children_live / sizeof *children_live };
+    double spent[POPULATIONS];
+    long slots = children_live[POPULATIONS - 1] + 1;
+    child_pids = make_array((size_t)slots, sizeof *child_pids);
+    memset(child_pids, 0, (size_t)slots * sizeof *child_pids);
+    children_make(slots);
+    for (int population = 0; population < POPULATIONS; population++) {
+        long live = children_live[population];
+        uint64_t sum = 0;
+        for (uint64_t exit = 0; exit < exits; exit++) {
+            for (long slot = 0; slot <= live; slot++)
+                if (!child_pids[slot])
+                    child_pids[slot] = child_start(slot);
+            long first = (long)random_below((uint64_t)live + 1);
+            long second = (first + 1 + (long)random_below((uint64_t)live)) % (live + 1);
+            child_kill(first);
+            sum += child_kill(second);
+        }
+        spent[population] = (double)sum / (double)exits / 1000.0;
+        printf("exit_%ld_us=%.3f\n", live, spent[population]);
+    }
+    report("growth", spent[POPULATIONS - 1] / spent[0]);
+    for (long slot = 0; slot < slots; slot++)
+        if (child_pids[slot])
+            kill(child_pids[slot], SIGKILL);
+}
+#else
+static void workload_children(uint64_t exits)
+{
+    (void)exits;
+    unsupported();
+}
+#endif
+
 /* ---- signals ------------------------------------------------------------------------------------------------ */
 
 #ifdef HAS_SIGNALS
@@ -811,6 +898,8 @@ int main(int argc, char **argv)
         workload_signals((uint64_t)number[0]);
     else if (!strcmp(name, "storm") && numbers == 1 && number[0] > 2)
         workload_storm((uint64_t)number[0]);
+    else if (!strcmp(name, "children") && numbers == 1 && number[0] > 0)
+        workload_children((uint64_t)number[0]);
     else {
         fprintf(stderr, "%s: bad workload or wrong numbers: %s\n", argv[0], name);
         return 2;

@@ -1,6 +1,7 @@
 /* libev. */
 #define HAS_PERIODICS
 #define HAS_SIGNALS
+#define HAS_CHILDREN
 #include "harness.h"
 
 #include <ev.h>
@@ -304,6 +305,38 @@ static void signal_watch(int signum)
 static void signal_run(void)
 {
     ev_run(the_loop(), 0);
+}
+
+/* ---- children ---- */
+
+static ev_child *children;
+
+static void child_came(struct ev_loop *loop, ev_child *child, int events)
+{
+    (void)events;
+    ev_child_stop(loop, child);
+    child_ended(child - children);
+    ev_break(loop, EVBREAK_ONE);
+}
+
+/* Only the default loop takes children. */
+static void children_make(long slots)
+{
+    check(ev_default_loop(EVFLAG_AUTO) != NULL, "libev makes its default loop");
+    children = make_array((size_t)slots, sizeof *children);
+}
+
+static pid_t child_start(long slot)
+{
+    pid_t pid = fork_idle();
+    ev_child_init(&children[slot], child_came, pid, 0);
+    ev_child_start(EV_DEFAULT_UC, &children[slot]);
+    return pid;
+}
+
+static void children_run(void)
+{
+    ev_run(EV_DEFAULT_UC, 0);
 }
 
 /* ---- threads ---- */

@@ -1,5 +1,6 @@
 /* libuv. */
 #define HAS_SIGNALS
+#define HAS_CHILDREN
 #include "harness.h"
 
 #include <uv.h>
@@ -236,6 +237,37 @@ static void signal_watch(int signum)
 }
 
 static void signal_run(void)
+{
+    uv_run(the_loop(), UV_RUN_DEFAULT);
+}
+
+/* ---- children ---- */
+
+static uv_process_t *children;
+
+static void child_came(uv_process_t *child, int64_t status, int signum)
+{
+    (void)status, (void)signum;
+    uv_close((uv_handle_t *)child, NULL);
+    child_ended(child - children);
+    uv_stop(child->loop);
+}
+
+static void children_make(long slots)
+{
+    children = make_array((size_t)slots, sizeof *children);
+}
+
+/* It watches none but those that it has spawned, so this one is a program, and dies a little after its parent. */
+static pid_t child_start(long slot)
+{
+    char *args[] = {"sleep", "120", NULL};
+    uv_process_options_t options = {.exit_cb = child_came, .file = args[0], .args = args};
+    ok(uv_spawn(the_loop(), &children[slot], &options), "uv_spawn");
+    return children[slot].pid;
+}
+
+static void children_run(void)
 {
     uv_run(the_loop(), UV_RUN_DEFAULT);
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use std::{io, ptr};
 
-use crate::workload::{self, Contender, KnownWatchers, Pipes, Ring, Signals, TimerPlan};
+use crate::workload::{self, Children, Contender, KnownWatchers, Pipes, Ring, Signals, TimerPlan};
 
 pub struct Floor;
 
@@ -273,6 +273,50 @@ fn wake(channel: &OwnedFd) {
     assert_eq!(written, 8, "{}", io::Error::last_os_error());
 }
 
+/// A descriptor per child, readable when it has ended.
+struct ChildDescriptors {
+    epoll: OwnedFd,
+    children: Vec<Option<OwnedFd>>,
+}
+
+impl Children for ChildDescriptors {
+    fn watch(&mut self, slot: usize, pid: u32) {
+        // SAFETY: no preconditions; the descriptor that comes back belongs to nobody else.
+        let child = unsafe {
+            OwnedFd::from_raw_fd(checked(libc::syscall(libc::SYS_pidfd_open, pid, 0) as i32))
+        };
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: slot as u64 };
+        let (epoll, fd) = (self.epoll.as_raw_fd(), child.as_raw_fd());
+        // SAFETY: `event` outlives the call.
+        checked(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) });
+        if self.children.len() <= slot {
+            self.children.resize_with(slot + 1, || None);
+        }
+        self.children[slot] = Some(child);
+    }
+
+    fn next_end(&mut self) -> usize {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: `event` has room for the one event asked for.
+        checked(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &mut event, 1, -1) });
+        let slot = event.u64 as usize;
+        let child = self.children[slot].take().expect("a watched child");
+        // SAFETY: zeros are a valid siginfo_t, which the call fills.
+        unsafe {
+            let mut told: libc::siginfo_t = std::mem::zeroed();
+            let fd = child.as_raw_fd() as libc::id_t;
+            checked(libc::waitid(libc::P_PIDFD, fd, &mut told, libc::WEXITED));
+        }
+        // Closing would not remove it from the set: children forked since then hold copies of it.
+        let fd = child.as_raw_fd();
+        // SAFETY: `event` outlives the call, which ignores it.
+        checked(unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, &mut event)
+        });
+        slot
+    }
+}
+
 /// What the handler of signals writes to.
 static SIGNALLED: OnceLock<OwnedFd> = OnceLock::new();
 
@@ -440,6 +484,11 @@ impl Contender for Floor {
                 ev.turn(None);
             }
         });
+    }
+
+    fn children(exits: u64) {
+        let epoll = Loop::new().epoll;
+        workload::measure_children(exits, &mut ChildDescriptors { epoll, children: Vec::new() });
     }
 
     fn timer_100us(count: u64) {

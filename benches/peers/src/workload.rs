@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS \
      | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS | memory TIMERS WATCHERS | timer100us COUNT \
-     | periodics LIVE ROUNDS | signals ROUND_TRIPS | storm KILLS";
+     | periodics LIVE ROUNDS | signals ROUND_TRIPS | storm KILLS | children EXITS";
 
 /// The time-out that `pipes --timeout` re-arms for every event: never due, always there.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub enum Workload {
     Signals { round_trips: u64 },
     /// Signals as fast as another process can send them.
     Storm { kills: u64 },
+    /// Exits of children, beside few and many others.
+    Children { exits: u64 },
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +101,7 @@ impl Workload {
             }
             ("signals", &[round_trips]) => Ok(Workload::Signals { round_trips }),
             ("storm", &[kills]) if kills > 2 => Ok(Workload::Storm { kills }),
+            ("children", &[exits]) if exits > 0 => Ok(Workload::Children { exits }),
             _ => Err(format!("bad workload or wrong numbers: {name}")),
         }
     }
@@ -134,6 +137,9 @@ pub trait Contender {
     fn signals(_signals: &'static Signals) {
         unsupported();
     }
+    fn children(_exits: u64) {
+        unsupported();
+    }
 
     fn run(workload: &Workload) {
         match *workload {
@@ -152,6 +158,7 @@ pub trait Contender {
             Workload::Timer100us { count } => Self::timer_100us(count),
             Workload::Periodics { live, rounds } => Self::periodics(live, rounds),
             Workload::Signals { round_trips } => Self::signals(Signals::trips(round_trips)),
+            Workload::Children { exits } => Self::children(exits),
             Workload::Storm { kills } => Self::signals(Signals::storm(kills)),
         }
     }
@@ -492,6 +499,67 @@ pub fn fork_helper(job: impl FnOnce()) -> libc::pid_t {
         }
         child
     }
+}
+
+/// A child that waits to be killed. It holds no descriptors of the loop, as little as a program would.
+fn fork_idle() -> libc::pid_t {
+    // SAFETY: no preconditions; nothing in the child uses a descriptor.
+    fork_helper(|| unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0);
+        loop {
+            libc::pause();
+        }
+    })
+}
+
+// ---- children ------------------------------------------------------------------------------------------------
+
+/// Watched children, each in a slot of its own: what `children` needs of a contender.
+pub trait Children {
+    fn watch(&mut self, slot: usize, pid: u32);
+    /// Runs the loop until a child's end is told, forgets its watcher, and returns its slot.
+    fn next_end(&mut self) -> usize;
+}
+
+/// How many children are live where an exit is measured.
+const LIVE_CHILDREN: [usize; 3] = [10, 100, 1000];
+
+/// As many watched children at every exit that counts. They are replaced two at a time: after a fork every page that
+/// is written to is copied first, and the exit of the first of two pays for that unmeasured.
+pub fn measure_children(exits: u64, children: &mut impl Children) {
+    let mut random = Random::new();
+    let mut pids: Vec<Option<libc::pid_t>> = Vec::new();
+    let spent = LIVE_CHILDREN.map(|live| {
+        pids.resize(live + 1, None);
+        let mut sum = 0.0;
+        for _ in 0..exits {
+            for (slot, vacant) in pids.iter_mut().enumerate().filter(|(_, pid)| pid.is_none()) {
+                let pid = fork_idle();
+                children.watch(slot, pid as u32);
+                *vacant = Some(pid);
+            }
+            let first = random.below(live as u64 + 1) as usize;
+            let second = (first + 1 + random.below(live as u64) as usize) % (live + 1);
+            kill_and_hear(children, first, &mut pids[first]);
+            sum += kill_and_hear(children, second, &mut pids[second]);
+        }
+        let spent = sum / exits as f64 / 1000.0;
+        report(&format!("exit_{live}_us"), spent);
+        spent
+    });
+    report("growth", spent[LIVE_CHILDREN.len() - 1] / spent[0]);
+}
+
+/// Kills a child and waits until the loop has told it; the CPU time of this.
+fn kill_and_hear(children: &mut impl Children, slot: usize, pid: &mut Option<libc::pid_t>) -> f64 {
+    let pid = pid.take().expect("a live child");
+    let clock = CpuClock::start();
+    // SAFETY: kill has no memory preconditions; the child is ours and not yet reaped.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+    let ended = children.next_end();
+    let spent = clock.ns();
+    assert_eq!(ended, slot, "the child that was killed is the one that is told");
+    spent
 }
 
 // ---- signals -------------------------------------------------------------------------------------------------

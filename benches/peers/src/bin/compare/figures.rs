@@ -65,6 +65,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "busy", is_grid: false, jobs: busy },
     Table { name: "memory", is_grid: false, jobs: memory },
     Table { name: "signals", is_grid: false, jobs: signals },
+    Table { name: "children", is_grid: false, jobs: children },
     Table { name: "latency", is_grid: false, jobs: latency },
     Table { name: "pipes", is_grid: true, jobs: pipes },
 ];
@@ -272,6 +273,18 @@ fn signals(quick: bool) -> Vec<Job> {
             ],
         ),
     ]
+}
+
+fn children(quick: bool) -> Vec<Job> {
+    let exits = if quick { 200 } else { 1000 };
+    let mut figures: Vec<Figure> =
+        [(10, "exit_10_us"), (100, "exit_100_us"), (1000, "exit_1000_us")]
+            .map(|(live, key)| {
+                Figure::new(&format!("exit of one of {live} watched children, µs CPU"), key, 1)
+            })
+            .into();
+    figures.push(Figure::new("the same: of 1000 ÷ of 10", "growth", 2).must(AtMost(2.0)));
+    vec![own("exits of children", format!("children {exits}"), figures)]
 }
 
 fn latency(quick: bool) -> Vec<Job> {
