@@ -6,12 +6,14 @@
  *           | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS
  *           | memory TIMERS WATCHERS | timer100us COUNT | periodics LIVE ROUNDS
  *           | signals ROUND_TRIPS | storm KILLS | children EXITS
+ *           | stat FILES WRITES
  *
  * that prints its figures as key=value lines. What not every library has is asked for by a definition before the
- * inclusion: HAS_PERIODICS, HAS_SIGNALS, HAS_CHILDREN. Everything is static and in one translation unit, so that the compiler
+ * inclusion: HAS_PERIODICS, HAS_SIGNALS, HAS_CHILDREN, HAS_STAT. Everything is static and in one translation unit, so that the compiler
  * may inline the hooks where they are measured.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -103,6 +105,15 @@ static void children_make(long slots);
 static pid_t child_start(long slot);
 static void children_run(void);
 static void child_ended(long slot);
+#endif
+
+#ifdef HAS_STAT
+/* stat: a watcher per path, asked for no interval of its own, calls stat_seen(index) in a callback that also stops the
+ * loop. stat_run runs it until then, loop_rest for so long, whatever is seen. */
+static void stat_watch(char *const *paths, long count);
+static void stat_run(void);
+static void loop_rest(int seconds);
+static void stat_seen(long index);
 #endif
 
 /* ---- small things ------------------------------------------------------------------------------------------- */
@@ -811,6 +822,104 @@ static void workload_storm(uint64_t kills)
 }
 #endif
 
+/* ---- files -------------------------------------------------------------------------------------------------- */
+
+#ifdef HAS_STAT
+#define STAT_REST_S 3
+#define STAT_SETTLE_S 1 /* the first look at everything is not rest */
+
+/* Others may still be telling of an earlier write in the same iteration. */
+static long stat_awaited = -1;
+
+static void stat_seen(long index)
+{
+    if (index == stat_awaited)
+        stat_awaited = -1;
+}
+
+/* A directory of `count` files; in memory if it can be, where every library trusts what inotify says. */
+static char **stat_files(long count)
+{
+    char *directory = strdup(access("/dev/shm", W_OK) ? "/tmp/peers-XXXXXX" : "/dev/shm/peers-XXXXXX");
+    char **paths = make_array((size_t)count + 1, sizeof *paths);
+    if (!directory || !mkdtemp(directory))
+        die("mkdtemp");
+    for (long index = 0; index < count; index++) {
+        if (asprintf(&paths[index], "%s/%ld", directory, index) < 0)
+            die("asprintf");
+        int fd = open(paths[index], O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0 || close(fd))
+            die(paths[index]);
+    }
+    paths[count] = directory;
+    return paths;
+}
+
+static void stat_remove(char *const *paths, long count)
+{
+    for (long index = 0; index < count; index++)
+        unlink(paths[index]);
+    rmdir(paths[count]);
+}
+
+/* Every watch of every inotify instance is a line of /proc/self/fdinfo. */
+static long inotify_watches(void)
+{
+    long watches = 0;
+    DIR *all = opendir("/proc/self/fdinfo");
+    if (!all)
+        die("/proc/self/fdinfo");
+    for (struct dirent *entry; (entry = readdir(all));) {
+        char line[512];
+        int fd = openat(dirfd(all), entry->d_name, O_RDONLY | O_CLOEXEC);
+        FILE *about = fd < 0 || entry->d_name[0] == '.' ? NULL : fdopen(fd, "r");
+        while (about && fgets(line, sizeof line, about))
+            watches += !strncmp(line, "inotify wd:", 11);
+        if (about)
+            fclose(about);
+        else if (fd >= 0)
+            close(fd);
+    }
+    closedir(all);
+    return watches;
+}
+
+static void workload_stat(long count, uint64_t writes)
+{
+    char **paths = stat_files(count);
+    stat_watch(paths, count);
+    loop_rest(STAT_SETTLE_S);
+    uint64_t wall = wall_ns(), cpu = cpu_ns();
+    loop_rest(STAT_REST_S);
+    wall = wall_ns() - wall;
+    cpu = cpu_ns() - cpu;
+    report("rest_percent", 100. * (double)cpu / (double)wall);
+    report("inotify_watches", (double)inotify_watches());
+
+    uint64_t sum = 0;
+    for (uint64_t written = 0; written < writes; written++) {
+        long index = (long)random_below((uint64_t)count);
+        int fd = open(paths[index], O_WRONLY | O_APPEND | O_CLOEXEC);
+        stat_awaited = index;
+        uint64_t begin = wall_ns();
+        if (fd < 0 || write(fd, "e", 1) != 1)
+            die(paths[index]);
+        while (stat_awaited == index)
+            stat_run();
+        sum += wall_ns() - begin;
+        close(fd);
+    }
+    report("seen_us", (double)sum / 1000. / (double)writes);
+    stat_remove(paths, count);
+}
+#else
+static void workload_stat(long count, uint64_t writes)
+{
+    (void)count, (void)writes;
+    unsupported();
+}
+#endif
+
 /* ---- the rest ----------------------------------------------------------------------------------------------- */
 
 static void workload_busy(uint64_t turns)
@@ -900,6 +1009,8 @@ int main(int argc, char **argv)
         workload_storm((uint64_t)number[0]);
     else if (!strcmp(name, "children") && numbers == 1 && number[0] > 0)
         workload_children((uint64_t)number[0]);
+    else if (!strcmp(name, "stat") && numbers == 2 && number[0] > 0 && number[1] > 0)
+        workload_stat(number[0], (uint64_t)number[1]);
     else {
         fprintf(stderr, "%s: bad workload or wrong numbers: %s\n", argv[0], name);
         return 2;

@@ -2,6 +2,7 @@
 #define HAS_PERIODICS
 #define HAS_SIGNALS
 #define HAS_CHILDREN
+#define HAS_STAT
 #include "harness.h"
 
 #include <ev.h>
@@ -337,6 +338,50 @@ static pid_t child_start(long slot)
 static void children_run(void)
 {
     ev_run(EV_DEFAULT_UC, 0);
+}
+
+/* ---- files ---- */
+
+static ev_stat *stats;
+
+static void stat_came(struct ev_loop *loop, ev_stat *stat, int events)
+{
+    (void)events;
+    stat_seen(stat - stats);
+    ev_break(loop, EVBREAK_ONE);
+}
+
+static void stat_watch(char *const *paths, long count)
+{
+    stats = make_array((size_t)count, sizeof *stats);
+    for (long index = 0; index < count; index++) {
+        ev_stat_init(&stats[index], stat_came, paths[index], 0.);
+        ev_stat_start(the_loop(), &stats[index]);
+    }
+}
+
+static void stat_run(void)
+{
+    ev_run(the_loop(), 0);
+}
+
+static void rest_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)events;
+    *(int *)timer->data = 1;
+    ev_break(loop, EVBREAK_ONE);
+}
+
+static void loop_rest(int seconds)
+{
+    ev_timer timer;
+    int is_over = 0;
+    ev_now_update(the_loop());
+    ev_timer_init(&timer, rest_over, seconds, 0.);
+    timer.data = &is_over;
+    ev_timer_start(the_loop(), &timer);
+    while (!is_over)
+        ev_run(the_loop(), 0);
 }
 
 /* ---- threads ---- */

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 pub const USAGE: &str = "pipes PAIRS ACTIVE WRITES ROUNDS [--timeout] | addremove WATCHERS ROUNDS | toggle WATCHERS ROUNDS \
      | timers COUNT AGAINS | pingpong ROUND_TRIPS | coalesced SENDS | busy TURNS | memory TIMERS WATCHERS | timer100us COUNT \
-     | periodics LIVE ROUNDS | signals ROUND_TRIPS | storm KILLS | children EXITS";
+     | periodics LIVE ROUNDS | signals ROUND_TRIPS | storm KILLS | children EXITS \
+     | stat FILES WRITES";
 
 /// The time-out that `pipes --timeout` re-arms for every event: never due, always there.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +50,8 @@ pub enum Workload {
     Storm { kills: u64 },
     /// Exits of children, beside few and many others.
     Children { exits: u64 },
+    /// Watchers of as many files of one directory: at rest, and when one is written to.
+    Stat { files: usize, writes: u64 },
 }
 
 #[derive(Clone, Copy)]
@@ -102,6 +105,9 @@ impl Workload {
             ("signals", &[round_trips]) => Ok(Workload::Signals { round_trips }),
             ("storm", &[kills]) if kills > 2 => Ok(Workload::Storm { kills }),
             ("children", &[exits]) if exits > 0 => Ok(Workload::Children { exits }),
+            ("stat", &[files, writes]) if files > 0 && writes > 0 => {
+                Ok(Workload::Stat { files: files as usize, writes })
+            }
             _ => Err(format!("bad workload or wrong numbers: {name}")),
         }
     }
@@ -140,6 +146,9 @@ pub trait Contender {
     fn children(_exits: u64) {
         unsupported();
     }
+    fn stat(_files: usize, _writes: u64) {
+        unsupported();
+    }
 
     fn run(workload: &Workload) {
         match *workload {
@@ -159,6 +168,7 @@ pub trait Contender {
             Workload::Periodics { live, rounds } => Self::periodics(live, rounds),
             Workload::Signals { round_trips } => Self::signals(Signals::trips(round_trips)),
             Workload::Children { exits } => Self::children(exits),
+            Workload::Stat { files, writes } => Self::stat(files, writes),
             Workload::Storm { kills } => Self::signals(Signals::storm(kills)),
         }
     }

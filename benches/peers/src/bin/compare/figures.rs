@@ -66,6 +66,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "memory", is_grid: false, jobs: memory },
     Table { name: "signals", is_grid: false, jobs: signals },
     Table { name: "children", is_grid: false, jobs: children },
+    Table { name: "stat", is_grid: false, jobs: stat },
     Table { name: "latency", is_grid: false, jobs: latency },
     Table { name: "pipes", is_grid: true, jobs: pipes },
 ];
@@ -285,6 +286,24 @@ fn children(quick: bool) -> Vec<Job> {
             .into();
     figures.push(Figure::new("the same: of 1000 ÷ of 10", "growth", 2).must(AtMost(2.0)));
     vec![own("exits of children", format!("children {exits}"), figures)]
+}
+
+fn stat(quick: bool) -> Vec<Job> {
+    let (files, writes) = (10_000, if quick { 50 } else { 500 });
+    vec![own(
+        "stat watchers",
+        format!("stat {files} {writes}"),
+        vec![
+            Figure::new(
+                &format!("{files} watched files at rest, % of a processor"),
+                "rest_percent",
+                2,
+            )
+            .must(AtMost(1.0)),
+            Figure::new("inotify watches they take", "inotify_watches", 0).must(AtMost(1.0)),
+            Figure::new("a write to one of them is told after, µs", "seen_us", 0),
+        ],
+    )]
 }
 
 fn latency(quick: bool) -> Vec<Job> {
