@@ -4,11 +4,16 @@
 //! programs of their own in `c/`, with the same workloads and arguments.
 
 mod calloop;
+// Only ours has these watchers.
+#[cfg(feature = "ours")]
+mod files;
 mod floor;
 mod mio;
 #[cfg(feature = "ours")]
 mod ours;
 mod polling;
+#[cfg(feature = "ours")]
+mod queues;
 mod tokio;
 mod workload;
 

@@ -1,14 +1,19 @@
 //! evloop itself.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use evloop::{Break, EvLoop, Interest, Io, Notifier, Run, Timer};
+use evloop::{Break, EvLoop, Interest, Io, Notifier, Periodic, Run, Schedule, Timer};
 
-use crate::workload::{self, Contender, KnownWatchers, Pipes, Ring, TimerPlan};
+use crate::files::{self, Files};
+use crate::queues::{self, Queue, QueuePlan};
+use crate::workload::{
+    self, Children, Contender, CpuClock, KnownWatchers, Pipes, Ring, Signals, TimerPlan,
+};
 
 pub struct Ours;
 
@@ -36,6 +41,194 @@ impl KnownWatchers for Watchers {
 
     fn pass(&mut self) {
         self.ev.run_mode(Run::NoWait).expect("run");
+    }
+}
+
+/// Timers and periodics, of which `periodics` asks the same.
+trait Queued: Copy + 'static {
+    fn new(ev: &mut EvLoop, fired: Rc<Cell<usize>>) -> Self;
+    /// Due after `after`, and then every [`queues::INTERVAL`] if it repeats.
+    fn set(self, ev: &mut EvLoop, after: Duration, repeats: bool);
+    fn start(self, ev: &mut EvLoop);
+    fn stop(self, ev: &mut EvLoop);
+}
+
+impl Queued for Timer {
+    fn new(ev: &mut EvLoop, fired: Rc<Cell<usize>>) -> Self {
+        ev.timer(Duration::ZERO, Duration::ZERO, move |_, _| fired.set(fired.get() + 1))
+    }
+
+    fn set(self, ev: &mut EvLoop, after: Duration, repeats: bool) {
+        let repeat = if repeats { queues::INTERVAL } else { Duration::ZERO };
+        Timer::set(self, ev, after, repeat);
+    }
+
+    #[inline]
+    fn start(self, ev: &mut EvLoop) {
+        Timer::start(self, ev);
+    }
+
+    #[inline]
+    fn stop(self, ev: &mut EvLoop) {
+        Timer::stop(self, ev);
+    }
+}
+
+impl Queued for Periodic {
+    fn new(ev: &mut EvLoop, fired: Rc<Cell<usize>>) -> Self {
+        ev.periodic(Schedule::at(UNIX_EPOCH), move |_, _| fired.set(fired.get() + 1))
+    }
+
+    fn set(self, ev: &mut EvLoop, after: Duration, repeats: bool) {
+        let due = ev.wall_now() + after;
+        let schedule = if repeats {
+            let since_epoch = due.duration_since(UNIX_EPOCH).expect("it is past 1970");
+            let into_interval = since_epoch.as_nanos() % queues::INTERVAL.as_nanos();
+            let offset = Duration::from_nanos(into_interval as u64);
+            Schedule::every(queues::INTERVAL).offset(offset)
+        } else {
+            Schedule::at(due)
+        };
+        Periodic::set(self, ev, schedule);
+    }
+
+    #[inline]
+    fn start(self, ev: &mut EvLoop) {
+        Periodic::start(self, ev);
+    }
+
+    #[inline]
+    fn stop(self, ev: &mut EvLoop) {
+        Periodic::stop(self, ev);
+    }
+}
+
+struct QueueOf<W: 'static> {
+    ev: EvLoop,
+    watchers: &'static [W],
+    fired: Rc<Cell<usize>>,
+}
+
+impl<W: Queued> QueueOf<W> {
+    fn new(count: usize) -> Self {
+        let (mut ev, fired) = (new_loop(), Rc::<Cell<usize>>::default());
+        let watchers: Vec<W> = (0..count).map(|_| W::new(&mut ev, Rc::clone(&fired))).collect();
+        Self { ev, watchers: watchers.leak(), fired }
+    }
+}
+
+impl<W: Queued> Queue for QueueOf<W> {
+    fn start_and_stop(&mut self, plan: &'static QueuePlan) -> [f64; 2] {
+        let (watchers, spent) = (self.watchers, Rc::<Cell<[f64; 2]>>::default());
+        let told = Rc::clone(&spent);
+        inside_callback(&mut self.ev, move |ev| {
+            for (watcher, &after) in watchers.iter().zip(&plan.far) {
+                watcher.set(ev, after, true);
+            }
+            let clock = CpuClock::start();
+            for watcher in watchers {
+                watcher.start(ev);
+            }
+            let start = clock.ns();
+            let clock = CpuClock::start();
+            for &index in &plan.stop_order {
+                watchers[index as usize].stop(ev);
+            }
+            told.set([start, clock.ns()]);
+        });
+        spent.get()
+    }
+
+    fn start_soon(&mut self, plan: &'static QueuePlan, repeats: bool) {
+        let watchers = self.watchers;
+        inside_callback(&mut self.ev, move |ev| {
+            for (watcher, &after) in watchers.iter().zip(&plan.soon) {
+                watcher.set(ev, after, repeats);
+                watcher.start(ev);
+            }
+        });
+        self.fired.set(0);
+    }
+
+    fn fire(&mut self) {
+        while self.fired.get() < self.watchers.len() {
+            self.ev.run_mode(Run::Once).expect("run");
+        }
+        assert_eq!(self.fired.get(), self.watchers.len(), "all that is due fires once");
+    }
+
+    fn stop_all(&mut self) {
+        for watcher in self.watchers {
+            watcher.stop(&mut self.ev);
+        }
+    }
+}
+
+/// Children or files: watchers that say which of them has something to tell.
+struct Telling {
+    ev: EvLoop,
+    told: Rc<RefCell<Vec<usize>>>,
+}
+
+impl Telling {
+    fn new() -> Self {
+        Self { ev: new_loop(), told: Rc::default() }
+    }
+
+    /// Several may have been told of in one iteration.
+    fn next(&mut self) -> usize {
+        loop {
+            let told = self.told.borrow_mut().pop();
+            match told {
+                Some(which) => return which,
+                None => _ = self.ev.run().expect("run"),
+            }
+        }
+    }
+}
+
+impl Children for Telling {
+    fn watch(&mut self, slot: usize, pid: u32) {
+        let told = Rc::clone(&self.told);
+        let watcher = self.ev.child_pid(pid, move |ev, event| {
+            told.borrow_mut().push(slot);
+            event.watcher.free(ev);
+            ev.break_loop(Break::One);
+        });
+        watcher.start(&mut self.ev).expect("start");
+    }
+
+    fn next_end(&mut self) -> usize {
+        self.next()
+    }
+}
+
+impl Files for Telling {
+    fn watch(&mut self, index: usize, path: &Path) {
+        let told = Rc::clone(&self.told);
+        let watcher = self.ev.stat(path, Duration::ZERO, move |ev, _| {
+            told.borrow_mut().push(index);
+            ev.break_loop(Break::One);
+        });
+        watcher.start(&mut self.ev).expect("start");
+    }
+
+    fn rest(&mut self, time: Duration) {
+        let is_over = Rc::new(Cell::new(false));
+        let over = Rc::clone(&is_over);
+        self.ev.update_now();
+        self.ev.after(time, move |ev| {
+            over.set(true);
+            ev.break_loop(Break::One);
+        });
+        while !is_over.get() {
+            self.ev.run().expect("run");
+        }
+        self.told.borrow_mut().clear();
+    }
+
+    fn next_seen(&mut self) -> usize {
+        self.next()
     }
 }
 
@@ -225,6 +418,33 @@ impl Contender for Ours {
             ev.run_mode(Run::NoWait).expect("run");
             ev
         });
+    }
+
+    fn periodics(live: usize, rounds: u64) {
+        let mut timers = QueueOf::<Timer>::new(live);
+        let mut periodics = QueueOf::<Periodic>::new(live);
+        queues::measure(rounds, QueuePlan::new(live), [&mut timers, &mut periodics]);
+    }
+
+    fn signals(signals: &'static Signals) {
+        let mut ev = new_loop();
+        let watcher = ev.signal(libc::SIGUSR1, move |ev, _| {
+            if signals.heard() {
+                ev.break_loop(Break::One);
+            }
+        });
+        watcher.start(&mut ev).expect("start");
+        signals.measure(|| {
+            ev.run().expect("run");
+        });
+    }
+
+    fn children(exits: u64) {
+        workload::measure_children(exits, &mut Telling::new());
+    }
+
+    fn stat(files: usize, writes: u64) {
+        files::measure(files, writes, &mut Telling::new());
     }
 
     fn timer_100us(count: u64) {
