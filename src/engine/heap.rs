@@ -139,6 +139,17 @@ impl Heap {
         }
     }
 
+    /// Gives every entry a new ticket, from `next` on, in their present order.
+    pub(crate) fn renumber(&mut self, next: &mut u32) {
+        self.rewrite(|entry| entry);
+        // It is sorted now.
+        self.rewrite(|entry| {
+            let ticket = *next;
+            *next += 1;
+            Deadline { ticket, ..entry }
+        });
+    }
+
     /// Takes out, in no order, every entry that is due, as `true_deadline` says what each really is; the
     /// others stay, with their true deadlines. Takes time linear in the size of the heap.
     pub(crate) fn take_due(

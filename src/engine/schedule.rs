@@ -66,6 +66,7 @@ impl Schedule {
     }
 
     /// When it is due, for one that is started at `now`.
+    #[inline]
     pub(super) fn first(&mut self, now: u64) -> u64 {
         match &mut self.0 {
             Rule::At(moment) => *moment,
@@ -76,11 +77,17 @@ impl Schedule {
         }
     }
 
-    /// When it is due again, for one that is called at `now`; `None` if it is over.
-    pub(super) fn next(&mut self, now: u64) -> Option<u64> {
-        match self.0 {
+    /// When it is due again, for one that is called at `now`; `None` if it is over. `due` is the moment it
+    /// was due at, if that was by this schedule.
+    #[inline]
+    pub(super) fn next(&mut self, due: Option<u64>, now: u64) -> Option<u64> {
+        match (&self.0, due) {
             // It may have become this schedule only after it was started.
-            Rule::At(moment) => (moment > now).then_some(moment),
+            (Rule::At(moment), _) => (*moment > now).then_some(*moment),
+            // The usual case is spared the division.
+            (Rule::Every { interval, .. }, Some(due)) if due.saturating_add(*interval) > now => {
+                Some(due.saturating_add(*interval))
+            }
             _ => Some(self.first(now)),
         }
     }
@@ -146,6 +153,18 @@ mod tests {
     fn an_interval_of_zero_is_the_shortest_there_is() {
         let mut schedule = Schedule::every(Duration::ZERO).offset(Duration::from_secs(1));
         assert!((1..=SHORTEST_INTERVAL).contains(&(schedule.first(HOUR) - HOUR)));
+    }
+
+    #[test]
+    fn the_next_one_after_a_call_is_the_same_by_addition_and_by_division() {
+        let offset = Duration::from_secs(7);
+        let mut hourly = Schedule::every(Duration::from_secs(3600)).offset(offset);
+        let due = hourly.first(5 * HOUR);
+        for late in [0, 1, HOUR - 1, HOUR, HOUR + 1, 100 * HOUR] {
+            let now = due + late;
+            assert_eq!(hourly.next(Some(due), now), hourly.next(None, now), "{late} late");
+        }
+        assert_eq!(hourly.next(Some(NEVER - 1), NEVER - 1), Some(NEVER));
     }
 
     proptest! {

@@ -27,14 +27,11 @@ pub(crate) struct Stats {
 pub(crate) struct StatSlot {
     pub(crate) cell: Rc<dyn StatCallback>,
     pub(crate) head: Head,
-    /// While it is in the line: when it looks next.
-    due: u64,
-    ticket: u32,
 }
 
 impl StatSlot {
     pub(crate) fn new(cell: Rc<dyn StatCallback>) -> Self {
-        Self { cell, head: Head::new(), due: 0, ticket: 0 }
+        Self { cell, head: Head::new() }
     }
 }
 
@@ -78,16 +75,7 @@ impl Stats {
     }
 
     pub(super) fn renumber(&mut self, next: &mut u32) {
-        let Self { heap, slots, .. } = self;
-        heap.rewrite(|entry| entry);
-        heap.rewrite(|entry| {
-            let ticket = *next;
-            *next += 1;
-            if let Some(slot) = slots.at_mut(entry.index) {
-                slot.ticket = ticket;
-            }
-            Deadline { ticket, ..entry }
-        });
+        self.heap.renumber(next);
     }
 }
 
@@ -121,7 +109,6 @@ impl Line for ByInterval {
         ev.next_ticket += 1;
         let next = look.again_in.map(|nanos| {
             let due = now.saturating_add(nanos);
-            (slot.due, slot.ticket) = (due, ticket);
             Deadline { due, ticket, ..first }
         });
         if look.changed {
@@ -189,9 +176,6 @@ impl EvLoop {
         if let Some(nanos) = again_in {
             let (now, ticket) = (self.start_time(), self.draw_ticket());
             let due = now.saturating_add(nanos);
-            if let Some(slot) = self.stats.slots.get_mut(key) {
-                (slot.due, slot.ticket) = (due, ticket);
-            }
             self.stats.heap.insert(Deadline { due, ticket, index: key.index });
         }
         self.note_lines();
@@ -238,10 +222,8 @@ impl EvLoop {
         for entry in self.stats.heap.iter() {
             let slot = self.stats.slots.at(entry.index);
             assert!(
-                slot.is_some_and(
-                    |s| s.head.is_active() && (s.due, s.ticket) == (entry.due, entry.ticket)
-                ),
-                "the heap of looks holds {}, which is stopped, freed, or due at another time",
+                slot.is_some_and(|slot| slot.head.is_active()),
+                "the heap of looks holds {}, which is stopped or freed",
                 entry.index
             );
         }

@@ -142,10 +142,13 @@ pub(crate) struct AsyncSlot {
 pub(crate) struct PeriodicSlot {
     pub(crate) cell: Rc<dyn Callback>,
     pub(crate) head: Head,
-    /// While active: when it is due, in nanoseconds since 1970.
-    pub(crate) due: u64,
-    pub(crate) ticket: u32,
+    /// When it is due while it is active, its entry in the heap says.
     pub(crate) schedule: Schedule,
+}
+
+impl PeriodicSlot {
+    /// `set` was called while it was active: the moment at hand is not one of the new schedule.
+    pub(crate) const CHANGED: u8 = Head::FIRST_OF_KIND;
 }
 
 pub(crate) struct SignalSlot {
@@ -191,4 +194,5 @@ impl AsyncSlot {
 const _: () = {
     assert!(size_of::<IoSlot>() <= 40);
     assert!(size_of::<TimerSlot>() <= 48);
+    assert!(size_of::<PeriodicSlot>() <= 48);
 };

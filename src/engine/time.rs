@@ -197,15 +197,7 @@ impl EvLoop {
             }
             Deadline { ticket, ..entry }
         });
-        periodics.heap.rewrite(|entry| entry);
-        periodics.heap.rewrite(|entry| {
-            let ticket = next;
-            next += 1;
-            if let Some(slot) = periodics.slots.at_mut(entry.index) {
-                slot.ticket = ticket;
-            }
-            Deadline { ticket, ..entry }
-        });
+        periodics.heap.renumber(&mut next);
         #[cfg(feature = "stat")]
         self.stats.renumber(&mut next);
         self.next_ticket = next;

@@ -107,27 +107,23 @@ impl Line for ByWallClock {
 
     fn expire(ev: &mut EvLoop, first: Deadline, now: u64) -> Option<Deadline> {
         let (key, slot) = ev.periodics.slots.at_mut_with_key(first.index)?;
+        let by_schedule = !slot.head.has(PeriodicSlot::CHANGED);
+        slot.head.flags &= !PeriodicSlot::CHANGED;
+        let due = by_schedule.then_some(first.due);
         let next = if slot.schedule.asks_the_program() {
             ask(&mut slot.schedule, now, &mut ev.panicked)
         } else {
-            slot.schedule.next(now)
+            slot.schedule.next(due, now)
         };
-        let next = match next {
-            None => {
-                slot.head.flags &= !Head::ACTIVE;
-                ev.refs -= usize::from(!slot.head.has(Head::EXEMPT));
-                None
-            }
-            Some(due) => {
-                // `expire_all` has seen to it that there are enough.
-                let ticket = ev.next_ticket;
-                ev.next_ticket += 1;
-                (slot.due, slot.ticket) = (due, ticket);
-                Some(Deadline { due, ticket, ..first })
-            }
-        };
+        if next.is_none() {
+            slot.head.flags &= !Head::ACTIVE;
+            ev.refs -= usize::from(!slot.head.has(Head::EXEMPT));
+        }
+        // `expire_all` has seen to it that there are enough.
+        let ticket = ev.next_ticket;
+        ev.next_ticket += 1;
         ev.enqueue(Kind::Periodic, key, Events::PERIODIC);
-        next
+        next.map(|due| Deadline { due, ticket, ..first })
     }
 }
 
@@ -138,7 +134,7 @@ fn ask(
     now: u64,
     panicked: &mut Option<Box<dyn Any + Send>>,
 ) -> Option<u64> {
-    catch_unwind(AssertUnwindSafe(|| schedule.next(now))).unwrap_or_else(|payload| {
+    catch_unwind(AssertUnwindSafe(|| schedule.next(None, now))).unwrap_or_else(|payload| {
         panicked.get_or_insert(payload);
         Some(NEVER)
     })
@@ -152,35 +148,40 @@ impl EvLoop {
         system_time(self.wall_nanos())
     }
 
+    #[inline]
     pub(super) fn wall_nanos(&self) -> u64 {
-        let wall = self.wall.get().unwrap_or_else(|| self.clock.wall());
-        self.wall.set(Some(wall));
-        wall
+        self.wall.get().unwrap_or_else(|| {
+            let wall = self.clock.wall();
+            self.wall.set(Some(wall));
+            wall
+        })
     }
 
     /// Starts a periodic.
+    #[inline]
     pub(crate) fn start_periodic(&mut self, key: Key) {
-        if self.periodics.slots.get(key).is_none_or(|slot| slot.head.is_active()) {
-            return;
-        }
         if self.depth == 0 {
             // Outside callbacks there is no time of an iteration.
             self.wall.set(None);
         }
         let now = self.wall_nanos();
         let Some(slot) = self.periodics.slots.get_mut(key) else { return };
+        if slot.head.is_active() {
+            return;
+        }
         let due = slot.schedule.first(now);
+        slot.head.flags &= !PeriodicSlot::CHANGED;
+        let counted = usize::from(!slot.head.has(Head::EXEMPT));
+        slot.head.flags |= Head::ACTIVE;
+        self.refs += counted;
         if self.periodics.heap.is_empty() {
             // Nobody has looked at the clock lately. Whatever it did meanwhile is no jump.
             self.measure_offset();
             self.watch_clock();
+            self.note(Self::LINES, true);
         }
         let ticket = self.draw_ticket();
-        let Some(slot) = self.periodics.slots.get_mut(key) else { return };
-        (slot.due, slot.ticket) = (due, ticket);
         self.periodics.heap.insert(Deadline { due, ticket, index: key.index });
-        self.activate(Kind::Periodic, key);
-        self.note_lines();
     }
 
     /// Stops a periodic; returns whether it exists.
@@ -236,10 +237,12 @@ impl EvLoop {
         let Periodics { heap, slots, .. } = periodics;
         heap.rewrite(|entry| {
             let Some(slot) = slots.at_mut(entry.index) else { return entry };
-            if slot.schedule.follows_jumps() {
-                slot.due = ask(&mut slot.schedule, now, panicked).unwrap_or(NEVER);
+            if !slot.schedule.follows_jumps() {
+                return entry;
             }
-            Deadline { due: slot.due, ..entry }
+            slot.head.flags &= !PeriodicSlot::CHANGED;
+            let due = ask(&mut slot.schedule, now, panicked).unwrap_or(NEVER);
+            Deadline { due, ..entry }
         });
     }
 
@@ -302,10 +305,8 @@ impl EvLoop {
         for entry in self.periodics.heap.iter() {
             let slot = self.periodics.slots.at(entry.index);
             assert!(
-                slot.is_some_and(
-                    |s| s.head.is_active() && (s.due, s.ticket) == (entry.due, entry.ticket)
-                ),
-                "the heap of periodics holds {}, which is stopped, freed, or due at another time",
+                slot.is_some_and(|slot| slot.head.is_active()),
+                "the heap of periodics holds {}, which is stopped or freed",
                 entry.index
             );
         }

@@ -63,7 +63,7 @@ impl EvLoop {
         callback: impl FnMut(&mut EvLoop, PeriodicEvent) + 'static,
     ) -> Periodic {
         let cell = Cell::shared(callback);
-        let slot = PeriodicSlot { cell, head: Head::new(), due: 0, ticket: 0, schedule };
+        let slot = PeriodicSlot { cell, head: Head::new(), schedule };
         Periodic(self.periodics.slots.insert(slot))
     }
 }
@@ -87,6 +87,7 @@ impl Periodic {
     /// Starts the periodic: its first time is computed from the present one. No effect if it is started
     /// already.
     #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
+    #[inline]
     pub fn start(self, ev: &mut EvLoop) -> Self {
         ev.start_periodic(self.0);
         self
@@ -107,6 +108,7 @@ impl Periodic {
     pub fn set(self, ev: &mut EvLoop, schedule: Schedule) -> Self {
         if let Some(slot) = ev.periodics.slots.get_mut(self.0) {
             slot.schedule = schedule;
+            slot.head.put(PeriodicSlot::CHANGED, slot.head.is_active());
         }
         self
     }
@@ -114,9 +116,9 @@ impl Periodic {
     /// When it is due (`ev_periodic_at`); `None` if it is stopped, never due, or the key is stale.
     #[must_use]
     pub fn due(self, ev: &EvLoop) -> Option<SystemTime> {
-        let slot = ev.periodics.slots.get(self.0)?;
-        let due = slot.head.is_active() && slot.due != NEVER;
-        due.then(|| system_time(slot.due))
+        ev.periodics.slots.get(self.0)?;
+        let due = ev.periodics.heap.get(self.0.index)?.due;
+        (due != NEVER).then(|| system_time(due))
     }
 
     /// Replaces the callback, in any state; a running one is replaced when it returns. Returns
