@@ -298,6 +298,24 @@ impl EvLoop {
         }
     }
 
+    /// A process has ended and cannot be waited for yet: a debugger holds it. Its descriptor stays readable
+    /// and would spin the loop; when it is let go, `SIGCHLD` comes.
+    fn rely_on_signals(&mut self, pid: u32) {
+        let waiting = |(key, slot): (Key, &ChildSlot)| (!slot.has_end()).then_some(key);
+        let held: Vec<Key> = self.children.of(pid).filter_map(waiting).collect();
+        if held.is_empty() {
+            return;
+        }
+        for key in held {
+            // Where that is refused, spinning is better than losing it.
+            if self.start_listening(key).is_ok() {
+                self.close_process(key);
+            }
+        }
+        // It may have been let go just before.
+        self.ask_about(pid);
+    }
+
     /// Asks what has happened to any process.
     fn ask_about_any(&mut self) {
         let changes = self.children.wanted(0);
@@ -469,6 +487,7 @@ struct Process {
 impl Callback for Process {
     fn call(self: Rc<Self>, ev: &mut EvLoop, _: Key, _: Events) {
         ev.ask_about(self.pid);
+        ev.rely_on_signals(self.pid);
     }
 }
 

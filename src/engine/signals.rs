@@ -142,24 +142,25 @@ impl EvLoop {
         self.unlisten_if_unheard(libc::SIGCHLD);
     }
 
-    /// Takes what signals have come. Returns whether that is anything to the program, and not to the
-    /// loop alone.
+    /// Takes what signals have come.
     #[inline(never)]
-    pub(super) fn gather_signals(&mut self) -> bool {
-        let Some(seat) = &self.signals.seat else { return false };
+    pub(super) fn gather_signals(&mut self) {
+        let Some(seat) = &self.signals.seat else { return };
         for signum in seat.take_pending() {
             self.signals.arrived |= bit(signum);
         }
         if self.signals.has_arrived(libc::SIGCHLD) {
             self.gather_children();
         }
-        self.has_signals()
+        // What was for the loop alone is dealt with, and no news to a watcher that is started later.
+        let Signals { heard, arrived, .. } = &mut self.signals;
+        let hearers = heard.iter().filter(|(_, hearers)| !hearers.roster.is_empty());
+        *arrived &= hearers.map(|(signum, _)| bit(*signum)).fold(0, |all, bit| all | bit);
     }
 
     /// Whether a signal that has come is to be queued for somebody.
     pub(super) fn has_signals(&self) -> bool {
-        let Signals { heard, arrived, .. } = &self.signals;
-        *arrived != 0 && heard.iter().any(|(n, h)| arrived & bit(*n) != 0 && !h.roster.is_empty())
+        self.signals.arrived != 0
     }
 
     /// Queues the watchers of the signals that have come, by number.
