@@ -8,14 +8,14 @@
 mod suite;
 
 suite::on!(
-    epoll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, notifier,
+    epoll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
     channel, remote, local, suspend, collect, panic, lifecycle, stale, debug,
 );
 suite::on!(
-    poll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, notifier,
+    poll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
     channel, remote, local, suspend, collect, panic, lifecycle, stale, debug,
 );
 suite::on!(
-    scripted: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, waits,
+    scripted: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, waits, periodic_waits,
 );
