@@ -5,17 +5,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "suite/sockets.rs"]
+mod sockets;
 mod suite;
 
 suite::on!(
     epoll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics,
 );
 suite::on!(
     poll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics,
 );
 suite::on!(
     scripted: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, waits, periodic_waits,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics, waits, periodic_waits,
 );
