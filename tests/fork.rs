@@ -639,9 +639,9 @@ fn forks_in_a_batch(
     ev.prepare(log.says("prepare")).set_ref(&mut ev, false).start(&mut ev);
     // The first step of a run delivers what is pending; put it where the batch is.
     fed.clear_pending(&mut ev);
-    let feeder = ev.check(move |ev, _| drop_bool(fed.feed(ev, Events::CUSTOM)));
+    let feeder = ev.check(move |ev, _| assert!(fed.feed(ev, Events::CUSTOM)));
     feeder.set_ref(&mut ev, false).start(&mut ev);
-    let check_once = ev.timer(ZERO, ZERO, move |ev, _| drop_bool(feeder.stop(ev)));
+    let check_once = ev.timer(ZERO, ZERO, move |ev, _| assert!(feeder.stop(ev)));
     check_once.start(&mut ev);
     let result = catch_unwind(AssertUnwindSafe(|| ev.run()));
     if forked.get() == Some(0) {
@@ -661,8 +661,6 @@ fn forks_in_a_batch(
     Process(forked.get().unwrap()).join();
     drop(fars);
 }
-
-fn drop_bool(_: bool) {}
 
 fn a_fork_in_a_callback_delivers_the_rest_of_the_batch_in_both(builder: fn() -> Builder) {
     forks_in_a_batch(
@@ -1250,7 +1248,7 @@ fn cleanup_watchers_are_not_called_in_a_child_that_did_not_take_over(builder: fn
     loops.on_close(cleaned.ups()).start(loops);
     let held = Rc::new(());
     let hold = Rc::clone(&held);
-    loops.on_close(move |_, _| drop_bool(Rc::strong_count(&hold) > 0)).start(loops);
+    loops.on_close(move |_, _| assert!(Rc::strong_count(&hold) > 0)).start(loops);
     Process::fork(|| {
         drop(ev.take());
         assert_eq!(cleaned.get(), 0);

@@ -11,13 +11,13 @@ mod suite;
 
 suite::on!(
     epoll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics, cleanup,
 );
 suite::on!(
     poll: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics, cleanup,
 );
 suite::on!(
     scripted: run, nested, order, priority, feed, idle, prepare_check, timer, timer_time, periodic, notifier,
-    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics, waits, periodic_waits,
+    channel, remote, local, suspend, collect, panic, lifecycle, stale, debug, metrics, cleanup, waits, periodic_waits,
 );
