@@ -630,7 +630,7 @@ impl EvLoop {
         assert_eq!(linked, members, "an io watcher is in no list");
         let mut per_band = [0; Band::COUNT];
         for (key, slot) in self.ios.iter() {
-            per_band[slot.head.band.index()] += 1;
+            per_band[slot.head.band.index()] += usize::from(!slot.head.has(IoSlot::INTERNAL));
             assert!(
                 !slot.head.is_active() || slot.data.fd != IoSlot::NO_FD,
                 "io watcher {} is active on no descriptor",
