@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut stream = e.source;
         match stream.read(&mut bytes) {
             Ok(0) => {
-                println!("read {total} bytes in {} iterations", ev.iteration());
+                say(ev, &format!("read {total} bytes in {} iterations", ev.iteration()));
                 e.watcher.free(ev);
             }
             Ok(n) => total += n,
@@ -46,4 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     ev.run()?; // until both watchers are gone
     Ok(())
+}
+
+/// Not `println!`, which panics when nobody reads standard output any more.
+fn say(ev: &mut EvLoop, text: &str) {
+    writeln!(io::stdout().lock(), "{text}").unwrap_or_else(|error| ev.fail(error));
 }

@@ -1,5 +1,6 @@
 //! From other threads: a notifier (calls coalesce), a channel (values, bounded), a posted closure.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -16,7 +17,7 @@ fn main() -> evloop::Result<()> {
     let (progress, notifier) = ev.notifier(move |ev, e| {
         calls += 1;
         if seen.load(Ordering::Acquire) == 100_000 {
-            println!("100000 steps are done; the loop was called no more often than that");
+            say(ev, "100000 steps are done; the loop was called no more often than that");
             assert!(calls <= 100_000);
             e.watcher.stop(ev);
         }
@@ -31,10 +32,10 @@ fn main() -> evloop::Result<()> {
 
     // A channel carries each value. When the last sender is gone its watcher stops.
     let mut sum = 0;
-    let (numbers, sender) = ev.channel(64, move |_, n: u64| {
+    let (numbers, sender) = ev.channel(64, move |ev, n: u64| {
         sum += n;
         if n == 1000 {
-            println!("the numbers up to 1000 add up to {sum}");
+            say(ev, &format!("the numbers up to 1000 add up to {sum}"));
         }
     });
     numbers.start(&mut ev);
@@ -52,7 +53,9 @@ fn main() -> evloop::Result<()> {
     // A closure runs on the loop's thread.
     let remote = ev.remote();
     let poster = thread::spawn(move || {
-        remote.post(|ev| println!("posted from a thread, run by the loop at depth {}", ev.depth()))
+        remote.post(|ev| {
+            say(ev, &format!("posted from a thread, run by the loop at depth {}", ev.depth()))
+        })
     });
 
     ev.run()?;
@@ -61,4 +64,9 @@ fn main() -> evloop::Result<()> {
     }
     poster.join().expect("the thread does not panic");
     Ok(())
+}
+
+/// Not `println!`, which panics when nobody reads standard output any more.
+fn say(ev: &mut EvLoop, text: &str) {
+    writeln!(io::stdout().lock(), "{text}").unwrap_or_else(|error| ev.fail(error));
 }

@@ -1,5 +1,6 @@
 //! Priorities: the order of callbacks within one iteration, and what idle means.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use evloop::EvLoop;
@@ -10,7 +11,7 @@ fn main() -> evloop::Result<()> {
     // All three are due in one iteration, so the priority decides, and then the order of starting.
     for (name, priority) in [("low", -1), ("first of two", 0), ("second of two", 0), ("high", 2)] {
         let timer = ev.timer(Duration::ZERO, Duration::ZERO, move |ev, e| {
-            println!("iteration {}: {name}", ev.iteration());
+            say(ev, &format!("iteration {}: {name}", ev.iteration()));
             e.watcher.free(ev);
         });
         timer.set_priority(&mut ev, priority).start(&mut ev);
@@ -20,7 +21,7 @@ fn main() -> evloop::Result<()> {
     // in every iteration keeps this one waiting while it lasts.
     let mut left = 3;
     ev.timer(Duration::from_nanos(1), Duration::from_nanos(1), move |ev, e| {
-        println!("iteration {}: busy", ev.iteration());
+        say(ev, &format!("iteration {}: busy", ev.iteration()));
         left -= 1;
         if left == 0 {
             e.watcher.free(ev);
@@ -28,11 +29,16 @@ fn main() -> evloop::Result<()> {
     })
     .start(&mut ev);
     ev.idle(|ev, e| {
-        println!("iteration {}: idle at last", ev.iteration());
+        say(ev, &format!("iteration {}: idle at last", ev.iteration()));
         e.watcher.free(ev);
     })
     .start(&mut ev);
 
     ev.run()?;
     Ok(())
+}
+
+/// Not `println!`, which panics when nobody reads standard output any more.
+fn say(ev: &mut EvLoop, text: &str) {
+    writeln!(io::stdout().lock(), "{text}").unwrap_or_else(|error| ev.fail(error));
 }

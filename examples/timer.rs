@@ -1,5 +1,6 @@
 //! Timers: once, repeatedly, and an inactivity time-out that is pushed back with `again`.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use evloop::EvLoop;
@@ -9,12 +10,14 @@ fn main() -> evloop::Result<()> {
     let mut ev = EvLoop::new()?;
     let started = ev.now();
 
-    ev.after(ms(25), move |ev| println!("{:>3} ms: once", (ev.now() - started).as_millis()));
+    ev.after(ms(25), move |ev| {
+        say(ev, &format!("{:>3} ms: once", (ev.now() - started).as_millis()))
+    });
 
     let mut ticks = 0;
     let ticker = ev.timer(ms(10), ms(10), move |ev, e| {
         ticks += 1;
-        println!("{:>3} ms: tick {ticks}", (ev.now() - started).as_millis());
+        say(ev, &format!("{:>3} ms: tick {ticks}", (ev.now() - started).as_millis()));
         if ticks == 5 {
             e.watcher.stop(ev);
         }
@@ -23,7 +26,7 @@ fn main() -> evloop::Result<()> {
 
     // Due 20 ms after the last sign of life. A sign of life costs a few instructions.
     let inactive = ev.timer(Duration::ZERO, ms(20), move |ev, e| {
-        println!("{:>3} ms: nothing happened for 20 ms", (ev.now() - started).as_millis());
+        say(ev, &format!("{:>3} ms: nothing happened for 20 ms", (ev.now() - started).as_millis()));
         e.watcher.stop(ev);
     });
     inactive.again(&mut ev);
@@ -35,4 +38,9 @@ fn main() -> evloop::Result<()> {
 
     ev.run()?;
     Ok(())
+}
+
+/// Not `println!`, which panics when nobody reads standard output any more.
+fn say(ev: &mut EvLoop, text: &str) {
+    writeln!(io::stdout().lock(), "{text}").unwrap_or_else(|error| ev.fail(error));
 }
