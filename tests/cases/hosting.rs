@@ -132,6 +132,57 @@ fn the_notifiers_and_posts_of_a_hosted_loop_are_heard_from_other_threads() {
 }
 
 #[test]
+fn the_signals_of_a_hosted_loop_are_heard() {
+    let _dog = Watchdog::new(secs(120));
+    let (mut host, mut guest, count) = (live_ev(), guest(), Count::new());
+    guest.signal(libc::SIGUSR2, count.ups()).start(&mut guest).unwrap();
+    host.timer(ms(1), ZERO, |_, _| {
+        // SAFETY: the signal is watched. It goes to the process, whose threads all have the handler.
+        unsafe { libc::kill(std::process::id() as i32, libc::SIGUSR2) };
+    })
+    .start(&mut host);
+    let seen = count.clone();
+    host_until(&mut host, guest, move || seen.get() > 0);
+}
+
+#[test]
+fn the_children_of_a_hosted_loop_are_heard() {
+    let _dog = Watchdog::new(secs(120));
+    for without in [false, true] {
+        let builder = EvLoop::builder().backend(Backend::Epoll).env(false);
+        let builder = if without { builder.without_process_descriptors() } else { builder };
+        let (mut host, mut guest) = (live_ev(), builder.build().unwrap());
+        let log = Log::<(Events, bool)>::new();
+        let seen = log.clone();
+        let process = std::process::Command::new("true").spawn().unwrap();
+        let child = guest.child(process, move |_, e| {
+            seen.push((e.ready, e.status.is_some_and(|status| status.success())));
+        });
+        child.start(&mut guest).unwrap();
+        let seen = log.clone();
+        host_until(&mut host, guest, move || seen.len() == 1);
+        assert_eq!(log.take(), [(Events::CHILD, true)], "without process descriptors: {without}");
+    }
+}
+
+#[test]
+fn the_periodics_of_a_hosted_loop_are_heard_at_their_times() {
+    let _dog = Watchdog::new(secs(120));
+    let (mut host, mut guest, count) = (live_ev(), guest(), Count::new());
+    let up = count.clone();
+    let due = Rc::new(Cell::new(std::time::SystemTime::UNIX_EPOCH));
+    let first = Rc::clone(&due);
+    let key = guest.periodic(Schedule::every(ms(5)), move |ev, e| {
+        assert!(ev.wall_now() >= first.get(), "early");
+        first.set(e.watcher.due(ev).unwrap());
+        up.up();
+    });
+    due.set(key.start(&mut guest).due(&guest).unwrap());
+    let seen = count.clone();
+    host_until(&mut host, guest, move || seen.get() == 4);
+}
+
+#[test]
 fn an_idle_watcher_of_a_hosted_loop_runs_although_its_descriptor_is_silent() {
     let _dog = Watchdog::new(secs(120));
     let (mut host, mut guest, count) = (live_ev(), guest(), Count::new());
