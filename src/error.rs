@@ -25,7 +25,8 @@ pub enum ErrorKind {
     /// The loop could not be created: no requested backend is usable, or a descriptor for it
     /// could not be opened.
     Create,
-    /// The system refused to watch a descriptor (`ENOSPC`, `ENOMEM`, `EBADF` …).
+    /// The system refused to watch a descriptor, to open one that a watcher needs, or to install a
+    /// signal's handler (`ENOSPC`, `ENOMEM`, `EBADF`, `EMFILE` …).
     Register,
     /// The kernel wait failed with something other than an interruption.
     Wait,

@@ -37,9 +37,22 @@
 //! # The model
 //!
 //! * **A loop** ([`EvLoop`]) owns watchers. It lives on one thread; other threads have a [`Remote`].
-//! * **A watcher** is a closure and what it waits for. [`Io`]: a descriptor is ready. [`Timer`]: time has
-//!   passed. [`Async`]: another thread called. [`Prepare`] and [`Check`]: the loop is about to wait, has
-//!   waited. [`Idle`]: there is nothing better to do.
+//! * **A watcher** is a closure and what it waits for:
+//!
+//!   | watcher | called when |
+//!   |---|---|
+//!   | [`Io`] | a descriptor is ready |
+//!   | [`Timer`] | time has passed |
+//!   | [`Periodic`] | the clock on the wall shows a certain time |
+//!   | [`Signal`] | a signal was delivered |
+//!   | [`Child`] | a child process has ended, stopped or gone on |
+//!   | `Stat` (feature `stat`) | a file has changed |
+//!   | [`Async`] | another thread called |
+//!   | [`Prepare`], [`Check`] | the loop is about to wait, has waited |
+//!   | [`Idle`] | there is nothing better to do |
+//!   | [`Fork`] | the process is a fork of the one that made the loop |
+//!   | [`Cleanup`] | the loop is being dropped |
+//!
 //! * **Constructors are on the loop**, `ev.timer(…)`, and return a *key*: a `Copy` number of 8 bytes that
 //!   names the watcher. **Verbs are on the key**, `timer.start(&mut ev)`. A key whose watcher was freed is
 //!   an error or a no-op, never another watcher. Forgetting to [`free`](Timer::free) keeps a slot until the
@@ -74,23 +87,27 @@
 //!
 //! [`run`](EvLoop::run) repeats these steps, in this order:
 //!
-//! 1. **Prepare** watchers are called. If one breaks the loop, it ends here.
-//! 2. **Changes** of interest since the last wait are told to the kernel, one call per descriptor, and
+//! 1. **Fork** watchers are called, if the process was forked and the loop was told
+//!    ([`after_fork`](EvLoop::after_fork)).
+//! 2. **Prepare** watchers are called. If one breaks the loop, it ends here.
+//! 3. **Changes** of interest since the last wait are told to the kernel, one call per descriptor, and
 //!    none for those that cancelled out.
-//! 3. **Time** is read, if there are timers.
-//! 4. **The wait** begins: not at all if an idle watcher is active, something was deferred or fed for later,
-//!    or nothing keeps the loop running; until the first timer otherwise. [`iteration`](EvLoop::iteration)
-//!    counts it. From here to its end, other threads' calls ring a bell; the rest of the time they make no
-//!    system call.
-//! 5. **Time** is read again, and stands still until the next wait.
-//! 6. **Events are queued** by priority and, within one, in this order: closures posted from other threads
-//!    (at the top priority), check watchers, notifiers, timers by due time, io in the order the kernel reported
-//!    it, what was fed for later, and idle watchers if nothing else is pending at their priority or above.
-//! 7. **Callbacks** are called, highest priority first, first in first out within one. After each the loop looks
+//! 4. **Time** is read, if something waits for a certain one.
+//! 5. **The wait** begins: not at all if an idle watcher is active, something was deferred or fed for later,
+//!    or nothing keeps the loop running; until the first timer, periodic or look at a file otherwise.
+//!    [`iteration`](EvLoop::iteration) counts it. From here to its end, other threads' calls and signals ring a
+//!    bell; the rest of the time they make no system call.
+//! 6. **Time** is read again, and stands still until the next wait. If the wall clock has jumped, periodics are
+//!    computed anew. Children are asked what became of them, and files that may have changed are looked at.
+//! 7. **Events are queued** by priority and, within one, in this order: closures posted from other threads
+//!    (at the top priority), check watchers, signals by number, children, notifiers, files, periodics by due
+//!    time, timers by due time, io in the order the kernel reported it, what was fed for later, and idle
+//!    watchers if nothing else is pending at their priority or above.
+//! 8. **Callbacks** are called, highest priority first, first in first out within one. After each the loop looks
 //!    again, so an event fed at a higher priority overtakes the rest. What is started now has its first chance
 //!    in the next iteration.
-//! 8. **Deferred** closures are called.
-//! 9. **The end**, if there was a break, or nothing active is left that [keeps the loop running](Timer::set_ref).
+//! 9. **Deferred** closures are called.
+//! 10. **The end**, if there was a break, or nothing active is left that [keeps the loop running](Timer::set_ref).
 //!
 //! # Priorities
 //!
@@ -107,17 +124,26 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
+//! | *(none)* | always | the loop, and every watcher but the stat watcher |
+//! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
+//! | `full` | no | everything optional; at present `stat` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
-//! | `full` | no | everything optional; at present nothing |
+//!
+//! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints.
+//!
+//! # Further
+//!
+//! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files,
+//! [time](guide::time), [forking](guide::forking), [embedding](guide::embedding) and [finding what
+//! blocks](guide::finding_what_blocks), and a daemon in less than 60 lines.
 //!
 //! # From libev
 //!
-//! The words are libev's where it has them. `ev_loop_destroy` is drop, `ev_ref`/`ev_unref` are
-//! [`set_ref`](Timer::set_ref) on the watcher, `ev_async_send` is [`Notifier::notify`], `ev_embed` is turned
-//! around ([`backend_fd`](EvLoop::backend_fd)), times are [`Duration`](std::time::Duration) and
-//! [`Instant`](std::time::Instant). Each item names its counterpart. What is better on purpose: dispatch is first
-//! in, first out, and equal timers fire in the order they were started; timers are good to the nanosecond the
-//! kernel can count; a closed descriptor is an event, not an abort; freeing is always safe.
+//! The words are libev's where it has them, and each item names its counterpart; [a chapter](guide::from_libev)
+//! lists them all. What is better on purpose: dispatch is first in, first out, and equal timers fire in the order they were
+//! started; timers are good to the nanosecond the kernel can count; a closed descriptor is an event, not
+//! an abort; every loop may watch every signal and its own children, and waits for no others; a file's times are
+//! compared to the nanosecond; freeing is always safe.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -130,6 +156,7 @@ mod backend;
 mod engine;
 mod error;
 mod event;
+pub mod guide;
 mod sys;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

@@ -1,5 +1,5 @@
-//! Running: the exact order of one iteration. The crate documentation tours it for users; the steps
-//! here carry the same numbers.
+//! Running: the exact order of one iteration. The crate documentation tours it for users, in fewer steps
+//! than there are numbers here.
 
 use std::io;
 use std::time::Duration;

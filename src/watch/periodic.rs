@@ -40,10 +40,12 @@ const KIND: Kind = Kind::Periodic;
 ///
 /// # Sharp edges
 ///
-/// * **Times that pass while the loop is busy, or the machine sleeps,** are one call, not one each.
+/// * **Times that pass while the loop is busy,** or the process is stopped, are one call, not one each.
+/// * **A machine that sleeps** finds its clock jumped when it wakes: those of the time in between are lost, but
+///   for an absolute time, which has passed and fires.
 /// * **Intervals count from 1970 in UTC.** Every 24 hours is midnight in Greenwich; for local time use
 ///   [`Schedule::by`].
-/// * **A rule that gives back the present or the past** is called in every iteration.
+/// * **A rule that gives back the present or the past** makes its watcher due in every iteration.
 /// * A periodic keeps the loop running, so a loop with an hourly job does not end by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Periodic(Key);

@@ -50,8 +50,9 @@ const KIND: Kind = Kind::Signal;
 ///   a handler now; a child of `nohup` whose `SIGHUP` is watched is no longer immune to it.
 /// * **A signal blocked in every thread does not come.** Starting the watcher unblocks it in the thread that
 ///   starts it, unless [`Builder::unblock_signals`](crate::Builder::unblock_signals) says otherwise.
-/// * **`SIGBUS`, `SIGTRAP` and other signals caused by an instruction** come back as soon as the handler
-///   returns, for ever: watch them only when another process sends them.
+/// * **Signals caused by an instruction** (`SIGBUS`, `SIGTRAP`, `SIGSYS`): the instruction may be tried again
+///   when the handler returns, which makes an endless loop of a crash. Watch them only when another process
+///   sends them.
 /// * A started signal watcher keeps the loop running; a daemon that should end when its work is done uses
 ///   [`set_ref(false)`](Signal::set_ref).
 /// * `SIGCHLD` may be watched beside [`Child`](crate::Child) watchers.
@@ -122,6 +123,7 @@ impl Signal {
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a number that is no signal's
     /// (1 to 64 are), for those that cannot be caught (`SIGKILL`, `SIGSTOP`) or whose handler could not
     /// return (`SIGILL`, `SIGFPE`, `SIGSEGV`), and for those that the C library keeps to itself;
+    /// [`ErrorKind::Register`](crate::ErrorKind::Register) if the system refuses the handler;
     /// [`ErrorKind::Forked`](crate::ErrorKind::Forked); [`ErrorKind::Stale`](crate::ErrorKind::Stale).
     pub fn start(self, ev: &mut EvLoop) -> Result<Self> {
         ev.start_signal(self.0).map(|()| self)
