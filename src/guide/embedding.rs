@@ -1,7 +1,7 @@
 //! Embedding: a loop inside another loop, whosever that is.
 //!
 //! Some other loop runs the program: a toolkit's, tokio's, one written by hand around `poll`. Ours can be
-//! its guest. It takes three things, and libev's embed watcher has none to add:
+//! its guest. It takes three things:
 //!
 //! * [`backend_fd`](crate::EvLoop::backend_fd): a descriptor that is readable when one of the loop's watchers
 //!   has something to hear;
@@ -24,13 +24,13 @@
 //! ev.after(Duration::from_millis(20), |_| {});
 //!
 //! while ev.has_refs() {
-//!     let left = ev.next_deadline().map(|due| due.saturating_duration_since(Instant::now()));
-//!     let left = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec::MAX));
-//! #   trait Max { const MAX: Self; }
-//! #   impl Max for Timespec { const MAX: Self = Timespec { tv_sec: i64::MAX, tv_nsec: 0 }; }
+//!     let limit = ev.next_deadline().map(|due| {
+//!         let left = due.saturating_duration_since(Instant::now());
+//!         Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
+//!     });
 //!     let fd = ev.backend_fd().expect("epoll has one");
 //!     // … and whatever else this program waits for.
-//!     match poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
+//!     match poll(&mut [PollFd::new(&fd, PollFlags::IN)], limit.as_ref()) {
 //!         Ok(_) | Err(Errno::INTR) => {}
 //!         Err(error) => return Err(error.into()),
 //!     }
@@ -76,43 +76,42 @@
 //!
 //! # In tokio
 //!
-//! An `AsyncFd` for the descriptor, a sleep for the deadline. A loop does not leave its thread, so its
+//! An `AsyncFd` for the descriptor, a time-out for the deadline. A loop does not leave its thread, so its
 //! task is a local one.
 //!
-//! ```ignore (this crate has no dependency on tokio)
+//! ```
+//! use evloop::{Backend, EvLoop};
+//! use rustix::event::{PollFd, PollFlags, Timespec, poll};
 //! use std::time::Duration;
 //! use tokio::io::{Interest, unix::AsyncFd};
+//! use tokio::time::timeout_at;
 //!
-//! async fn host(mut ev: evloop::EvLoop) -> Result<(), Box<dyn std::error::Error>> {
+//! async fn host(mut ev: EvLoop) -> Result<(), Box<dyn std::error::Error>> {
 //!     let fd = ev.backend_fd().expect("epoll has one").try_clone_to_owned()?;
-//!     let door = AsyncFd::with_interest(fd, Interest::READABLE)?;
+//!     // SAFETY: it owns the duplicate, which is the same open descriptor for as long.
+//!     let door = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
 //!     while ev.has_refs() {
-//!         let deadline = ev.next_deadline();
-//!         let alarm = async {
-//!             match deadline {
-//!                 Some(due) => tokio::time::sleep_until(due.into()).await,
-//!                 None => std::future::pending().await,
-//!             }
+//!         let ready = match ev.next_deadline() {
+//!             Some(due) => timeout_at(due.into(), door.readable()).await.ok().transpose()?,
+//!             None => Some(door.readable().await?),
 //!         };
-//!         tokio::select! {
-//!             ready = door.readable() => {
-//!                 let mut ready = ready?;
-//!                 ev.turn(Some(Duration::ZERO))?;
-//!                 // tokio is told of changes only. What this turn has left undone is none.
-//!                 if is_silent(door.get_ref()) {
-//!                     ready.clear_ready();
-//!                 }
-//!             }
-//!             () = alarm => {
-//!                 ev.turn(Some(Duration::ZERO))?;
+//!         ev.turn(Some(Duration::ZERO))?;
+//!         if let Some(mut ready) = ready {
+//!             // tokio is told of changes only, and what this turn has left undone is none.
+//!             let mut fds = [PollFd::new(door.get_ref(), PollFlags::IN)];
+//!             if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? == 0 {
+//!                 ready.clear_ready();
 //!             }
 //!         }
 //!     }
 //!     Ok(())
 //! }
 //!
-//! /// Whether `poll` with a time-out of zero finds nothing to read.
-//! fn is_silent(fd: &impl std::os::fd::AsFd) -> bool { /* … */ }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! let mut ev = EvLoop::builder().backend(Backend::Epoll).build()?;
+//! ev.after(Duration::from_millis(20), |_| {});
+//! runtime.block_on(host(ev))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! tokio watches edge-triggered: it hears of the descriptor when it *becomes* readable. A callback of the guest
