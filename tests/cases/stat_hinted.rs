@@ -292,3 +292,123 @@ fn word_of_a_hint_that_came_too_late_for_its_watcher_is_no_event() {
     nothing_more(&mut ev, &again);
     assert_eq!(told.len(), 0);
 }
+
+#[test]
+fn a_directory_and_what_is_in_it_may_be_watched_together() {
+    let scratch = Scratch::new();
+    let dir = scratch.dir("dir");
+    let (one, two) = (scratch.file("dir/one", ""), scratch.path("dir/two"));
+    let mut ev = ev();
+    let (whole, of_whole) = watch(&mut ev, &dir);
+    let (first, of_one) = watch(&mut ev, &one);
+    let (_, of_two) = watch(&mut ev, &two);
+    append(&one, "x");
+    next(&mut ev, &of_one);
+    nothing_more(&mut ev, &of_whole);
+    scratch.file("dir/two", "");
+    run_until(&mut ev, |_| of_two.len() > 0 && of_whole.len() > 0);
+    assert_eq!((of_two.take().len(), of_whole.take().len()), (1, 1));
+    // Each goes without taking the others with it.
+    whole.free(&mut ev);
+    append(&one, "x");
+    next(&mut ev, &of_one);
+    first.free(&mut ev);
+    append(&two, "x");
+    next(&mut ev, &of_two);
+    nothing_more(&mut ev, &of_one);
+    assert_eq!(of_whole.len(), 0);
+}
+
+#[test]
+fn a_directory_known_by_two_names_serves_both() {
+    let scratch = Scratch::new();
+    scratch.dir("dir");
+    let path = scratch.file("dir/file", "");
+    std::os::unix::fs::symlink("dir", scratch.path("alias")).unwrap();
+    let alias = scratch.path("alias/file");
+    let mut ev = ev();
+    for order in [[&path, &alias], [&alias, &path]] {
+        let (first, of_first) = watch(&mut ev, order[0]);
+        let (second, of_second) = watch(&mut ev, order[1]);
+        append(&path, "x");
+        run_until(&mut ev, |_| of_first.len() > 0 && of_second.len() > 0);
+        assert_eq!((of_first.take().len(), of_second.take().len()), (1, 1));
+        first.free(&mut ev);
+        append(&path, "x");
+        next(&mut ev, &of_second);
+        nothing_more(&mut ev, &of_first);
+        second.free(&mut ev);
+    }
+}
+
+#[test]
+fn the_tree_above_may_go_level_by_level_and_come_back() {
+    let scratch = Scratch::new();
+    scratch.dir("a/b/c");
+    let path = scratch.file("a/b/c/file", "");
+    let mut ev = ev();
+    let (watcher, told) = watch(&mut ev, &path);
+    // Watched as well, so that directories on the way are known for other reasons too.
+    let dirs: Vec<_> =
+        ["a", "a/b", "a/b/c"].iter().map(|dir| watch(&mut ev, scratch.path(dir))).collect();
+    for size in 1..4 {
+        fs::remove_dir_all(scratch.path("a")).unwrap();
+        run_until(&mut ev, |_| told.len() > 0 && dirs.iter().all(|(_, told)| told.len() > 0));
+        assert!(!watcher.attr(&ev).exists());
+        settle(&mut ev);
+        told.take();
+        for (_, told) in &dirs {
+            told.take();
+        }
+        scratch.dir("a/b/c");
+        fs::write(&path, "x".repeat(size)).unwrap();
+        run_until(&mut ev, |_| told.len() > 0 && dirs.iter().all(|(_, told)| told.len() > 0));
+        assert_eq!(watcher.attr(&ev).size, size as u64);
+        settle(&mut ev);
+        told.take();
+        for (dir, told) in &dirs {
+            told.take();
+            assert!(dir.is_hinted(&ev));
+        }
+    }
+}
+
+#[test]
+fn random_changes_of_a_small_tree_leave_every_watcher_with_the_truth() {
+    // What hints and renewals may miss shows as an attribute that is not what `lstat` says.
+    let scratch = Scratch::new();
+    let names = ["a", "b", "a/x", "a/y", "b/x", "a/x/f", "a/y/f", "b/x/f"];
+    let mut ev = ev();
+    let watchers: Vec<_> = names.iter().map(|name| watch(&mut ev, scratch.path(name)).0).collect();
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    for step in 0..400 {
+        let (one, two) = (scratch.path(names[random(8)]), scratch.path(names[random(8)]));
+        // What cannot be done is not done.
+        match random(6) {
+            0 => drop(fs::create_dir(&one)),
+            1 => drop(fs::write(&one, "x".repeat(step))),
+            2 => drop(fs::rename(&one, &two)),
+            3 => drop(fs::remove_dir_all(&one)),
+            4 => drop(fs::remove_file(&one)),
+            _ => drop(fs::create_dir_all(&one)),
+        }
+        if random(3) == 0 {
+            ev.run_mode(Run::NoWait).unwrap();
+        }
+        if step % 10 == 9 {
+            settle(&mut ev);
+            for (name, watcher) in names.iter().zip(&watchers) {
+                let truth = fs::symlink_metadata(scratch.path(name));
+                let truth = truth.map_or_else(|_| FileAttr::default(), |it| FileAttr::from(&it));
+                assert_eq!(watcher.attr(&ev), truth, "{name} after step {step}");
+            }
+        }
+    }
+    ev.verify();
+}

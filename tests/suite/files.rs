@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use evloop::{Backend, EvLoop, FileAttr, Stat, StatEvent};
+use evloop::{EvLoop, FileAttr, Stat, StatEvent};
 
 use crate::suite::{Count, Log, ZERO, secs};
 
@@ -213,6 +213,7 @@ stat_environment!(epoll_polled, Backend::Epoll, polled);
 stat_environment!(poll_polled, Backend::Poll, polled);
 
 /// Instantiates case files about files in one environment.
+#[allow(unused_macros)]
 macro_rules! on_files {
     ($env:ident: $($case:ident),+ $(,)?) => {
         mod $env {
@@ -224,4 +225,5 @@ macro_rules! on_files {
         }
     };
 }
+#[allow(unused_imports)]
 pub(crate) use on_files;
