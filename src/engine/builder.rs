@@ -259,7 +259,8 @@ impl Builder {
         ev.set_metrics(self.metrics);
         #[cfg(feature = "test-util")]
         {
-            ev.children.descriptors = self.process_descriptors;
+            // Where there is no kernel, no descriptor tells of a child.
+            ev.children.descriptors = self.process_descriptors && ev.backend.is_some();
         }
         ev
     }

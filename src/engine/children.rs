@@ -112,6 +112,7 @@ impl EvLoop {
             return Err(Error::new(ErrorKind::InvalidInput, DOING));
         }
         self.be_unforked(DOING)?;
+        let ended = ended || !is_any && self.take_known_end(key, pid);
         if !ended {
             let has_descriptor = !is_any && self.open_process(key, pid, DOING)?;
             if traced || !has_descriptor {
@@ -136,6 +137,23 @@ impl EvLoop {
         Ok(())
     }
 
+    /// Whether somebody knows the end of a process already, who then is not asked for it again: the number
+    /// may be another process's by now.
+    fn take_known_end(&mut self, key: Key, pid: u32) -> bool {
+        let siblings = self.children.of(pid).flat_map(|(_, slot)| slot.changes.iter());
+        let mut known =
+            siblings.map(|change| change.status).find(|status| status.is_none_or(is_end));
+        if known.is_none() {
+            let waited = self.children.slots.get(key).and_then(|slot| slot.cell.wait());
+            known = waited.and_then(Result::ok).flatten().map(Some);
+        }
+        let Some(status) = known else { return false };
+        if let Some(slot) = self.children.slots.get_mut(key) {
+            slot.changes.push_back(Change { pid, status });
+        }
+        true
+    }
+
     /// Opens a process descriptor and watches it; `false` if the kernel has none, or has no such
     /// process, which [`ask_about`](Self::ask_about) will find out.
     fn open_process(&mut self, key: Key, pid: u32, doing: &'static str) -> Result<bool> {
@@ -151,7 +169,7 @@ impl EvLoop {
                         Ok(false)
                     }
                     // No such process, or a thread.
-                    Some(libc::ESRCH | libc::EINVAL) => Ok(true),
+                    Some(libc::ESRCH | libc::EINVAL | libc::ENOENT) => Ok(true),
                     _ => Err(Error::os(ErrorKind::Register, doing, e)),
                 };
             }
@@ -206,7 +224,7 @@ impl EvLoop {
         const DOING: &str = "tracing a child";
         let Some(slot) = self.children.slots.get_mut(key) else { return Err(Error::stale(DOING)) };
         let (was, is_any) = (slot.head.has(ChildSlot::TRACE), slot.head.has(ChildSlot::ANY));
-        let has_descriptor = slot.io.is_some();
+        let (pid, has_descriptor) = (slot.pid, slot.io.is_some());
         slot.head.put(ChildSlot::TRACE, trace);
         if !slot.head.is_active() || was == trace {
             return Ok(());
@@ -222,6 +240,13 @@ impl EvLoop {
                         slot.head.put(ChildSlot::TRACE, false);
                     }
                 })?;
+            // It may be stopped already.
+            if is_any {
+                self.ask_about_any();
+            } else {
+                self.ask_about(pid);
+            }
+            self.gathered_outside();
         } else if has_descriptor && !is_any {
             self.stop_listening(key);
         }
@@ -248,14 +273,26 @@ impl EvLoop {
     pub(crate) fn stop_child(&mut self, key: Key) -> bool {
         self.unqueue(Kind::Child, key);
         self.retire_child(key);
-        self.children.slots.get(key).is_some()
+        let Some(slot) = self.children.slots.get_mut(key) else { return false };
+        if std::mem::replace(&mut slot.is_gathered, false) {
+            self.forget_gathered(Kind::Child, key);
+        }
+        true
     }
 
-    /// A change that waits to be delivered is not wanted.
-    pub(super) fn forget_changes(&mut self, key: Key) {
-        if let Some(slot) = self.children.slots.get_mut(key) {
-            slot.changes.clear();
+    /// Changes that wait to be delivered are not wanted. A process's end is kept for the next start, since
+    /// nobody else can tell it any more. Returns whether there was something.
+    pub(super) fn forget_changes(&mut self, key: Key) -> bool {
+        let Some(slot) = self.children.slots.get_mut(key) else { return false };
+        let (is_any, ended, waited) =
+            (slot.head.has(ChildSlot::ANY), slot.has_end(), slot.is_gathered);
+        slot.changes.retain(|change| !is_any && change.status.is_none_or(is_end));
+        slot.is_gathered = false;
+        self.forget_gathered(Kind::Child, key);
+        if ended {
+            self.retire_child(key);
         }
+        waited
     }
 
     /// `SIGCHLD` has come: asks about everybody who relies on it.
@@ -289,9 +326,11 @@ impl EvLoop {
                         return;
                     }
                 }
-                // Somebody else has waited for it, or it never was ours.
-                Err(_) => {
-                    self.tell_change(pid, None);
+                Err(e) => {
+                    // Somebody else has waited for it, or it never was ours.
+                    if e.raw_os_error() == Some(libc::ECHILD) {
+                        self.tell_change(pid, None);
+                    }
                     return;
                 }
             }
@@ -319,11 +358,17 @@ impl EvLoop {
     /// Asks what has happened to any process.
     fn ask_about_any(&mut self) {
         let changes = self.children.wanted(0);
+        // What cannot be taken is found again and again.
+        let mut last = None;
         while let Ok(Some(found)) = process::wait(Who::Any, changes, process::Take::Look) {
+            if last.replace((found.pid, found.status)) == Some((found.pid, found.status)) {
+                return;
+            }
             // What is asked about one may be more than what was looked for, and never less.
             match self.wait_for(found.pid, changes) {
                 Ok(Some(status)) => self.tell_change(found.pid, Some(status)),
-                Ok(None) | Err(_) => return,
+                // Somebody else was faster.
+                Ok(None) | Err(_) => {}
             }
         }
     }
@@ -334,7 +379,7 @@ impl EvLoop {
         let cell = io.and_then(|io| self.ios.get(io)).map(|slot| Rc::clone(&slot.cell));
         // By descriptor where there is one: a number may belong to another process by now.
         let who = match &cell {
-            Some(cell) => Who::Descriptor(cell.fd()),
+            Some(cell) => Who::Descriptor(cell.fd(), pid),
             None => Who::Pid(pid),
         };
         let owner = self.children.of(pid).find(|(_, slot)| slot.head.has(ChildSlot::OWNER));
@@ -350,8 +395,11 @@ impl EvLoop {
         }
         // The handle must learn of the end, or it would go on to signal a number that is not its
         // process's any more. It is asked only when there is an end: the number may be another's.
-        if process::wait(who.clone(), Changes::End, process::Take::Look)?.is_none() {
-            return Ok(None);
+        match process::wait(who.clone(), Changes::End, process::Take::Look) {
+            Ok(None) => return Ok(None),
+            Ok(Some(_)) => {}
+            // Or the handle was waited for, and remembers.
+            Err(e) => return owner.cell.wait().filter(|waited| waited.is_ok()).unwrap_or(Err(e)),
         }
         match owner.cell.wait() {
             Some(waited) => waited,
@@ -396,7 +444,7 @@ impl EvLoop {
             };
             slot.is_gathered = false;
             // Stopped since it was gathered: its next start gathers it again.
-            let active = slot.head.is_active();
+            let active = slot.head.is_active() && !slot.changes.is_empty();
             if active && slot.has_end() {
                 self.retire_child(key);
             }
@@ -487,6 +535,7 @@ struct Process {
 impl Callback for Process {
     fn call(self: Rc<Self>, ev: &mut EvLoop, _: Key, _: Events) {
         ev.ask_about(self.pid);
+        // Nothing, if it has ended. If the descriptor has failed, that is the other way.
         ev.rely_on_signals(self.pid);
     }
 }

@@ -38,12 +38,20 @@ pub(crate) struct Clock {
 }
 
 /// A clock that somebody else moves: nanoseconds since its beginning, and the wall time then, in
-/// nanoseconds since 1970 and modulo 2⁶⁴.
+/// nanoseconds since 1970, which may have been before.
 #[cfg(feature = "test-util")]
 #[derive(Clone)]
 pub(crate) struct Mock {
     pub(crate) elapsed: Rc<std::cell::Cell<u64>>,
-    pub(crate) wall: Rc<std::cell::Cell<u64>>,
+    pub(crate) wall: Rc<std::cell::Cell<i128>>,
+}
+
+#[cfg(feature = "test-util")]
+impl Mock {
+    pub(crate) fn wall(&self) -> u64 {
+        let wall = self.wall.get() + i128::from(self.elapsed.get());
+        wall.clamp(0, NEVER.into()) as u64
+    }
 }
 
 impl Clock {
@@ -80,7 +88,7 @@ impl Clock {
     pub(crate) fn wall(&self) -> u64 {
         #[cfg(feature = "test-util")]
         if let Some(mock) = &self.mock {
-            return mock.wall.get().wrapping_add(mock.elapsed.get());
+            return mock.wall();
         }
         realtime_nanos()
     }

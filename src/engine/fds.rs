@@ -474,6 +474,10 @@ impl EvLoop {
 
     #[inline(never)]
     fn tell_each_change(&mut self) {
+        if self.is_forked() {
+            // They wait until the loop is this process's.
+            return;
+        }
         if self.fds.haunted {
             self.exorcise();
         }
@@ -545,6 +549,12 @@ impl EvLoop {
         self.fds.renewed = true;
         for key in failed {
             self.stop_io(key);
+            if let Some(slot) = self.ios.get(key).filter(|slot| slot.head.has(IoSlot::INTERNAL)) {
+                // It finds another way.
+                Rc::clone(&slot.cell).call(self, key, Events::ERROR);
+                self.gathered_outside();
+                continue;
+            }
             self.enqueue(Kind::Io, key, Events::ERROR | Events::READ | Events::WRITE);
         }
     }
@@ -582,7 +592,8 @@ impl EvLoop {
         while let Some(slot) = self.ios.at(next) {
             let index = std::mem::replace(&mut next, slot.data.next);
             let got = events & slot.data.interest.told();
-            if slot.head.is_active() && !got.is_empty() {
+            let hears = slot.head.is_active() && !slot.head.has(IoSlot::INTERNAL);
+            if hears && !got.is_empty() {
                 self.queue(Kind::Io, index, got);
             }
         }

@@ -29,7 +29,7 @@ impl EvLoop {
     }
 
     #[cold]
-    fn follow(&mut self, doing: &'static str) -> Result<()> {
+    pub(super) fn follow(&mut self, doing: &'static str) -> Result<()> {
         if self.options.follow_fork {
             self.after_fork()
         } else {
@@ -72,6 +72,14 @@ impl EvLoop {
     ///
     /// # Sharp edges
     ///
+    /// A callback that forks and returns in the child lets the rest of the events at hand be delivered
+    /// there as well as in the parent: the two read from the same descriptors. Fork outside of callbacks,
+    /// or call `exec` or `_exit` in the child.
+    ///
+    /// A loop that hosts another one by its [`backend_fd`](Self::backend_fd) must find that one taken over
+    /// when it takes itself over: call the hosted loop's `after_fork` first, or in a
+    /// [fork watcher](Self::on_fork) of the host.
+    ///
     /// Only the thread that called `fork` goes on in the child. What other threads had locked stays
     /// locked there, the lists behind [`Remote::post`](crate::Remote::post) and channels included: fork
     /// from programs with one thread, or call `exec` soon. Child watchers see the parent's children,
@@ -85,14 +93,16 @@ impl EvLoop {
         self.shared.renew_bell().map_err(refused)?;
         self.renew_poller().map_err(refused)?;
         self.forks = generation;
+        self.note(Self::FORKED, true);
         self.renew_clock_watch();
+        // From here on the bell is ours, and whoever has something for us rings it.
+        self.shared.adopt(self.depth == 0);
         self.adopt_seat();
+        // No signal will come of what are the parent's children.
+        self.gather_children();
+        self.gathered_outside();
         #[cfg(feature = "stat")]
         self.renew_stats();
-        if self.depth == 0 {
-            self.shared.announce_wait();
-        }
-        self.note(Self::FORKED, true);
         Ok(())
     }
 
@@ -105,8 +115,12 @@ impl EvLoop {
         }
         self.queue_roster(Kind::Cleanup, Events::CLEANUP, |ev| &ev.cleanups);
         let mut panicked = None;
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.dispatch())) {
-            panicked.get_or_insert(payload);
+        // Each panic has used up one event. One that feeds itself again and again is left at last.
+        for _ in 0..=self.pending_count() {
+            match catch_unwind(AssertUnwindSafe(|| self.dispatch())) {
+                Ok(()) => break,
+                Err(payload) => _ = panicked.get_or_insert(payload),
+            }
         }
         panicked
     }

@@ -64,11 +64,23 @@ impl EvLoop {
         self.note(Self::GATHERED, true);
     }
 
-    /// Something may have been gathered while no wait had just ended: the next one shall not sleep.
+    /// Something may have been gathered while no wait had just ended: the next one shall not sleep, nor
+    /// shall a host that waits for our descriptor.
     pub(super) fn gathered_outside(&self) {
         if self.has(Self::GATHERED) {
-            self.shared.put_back(WOKEN);
+            self.shared.flag(WOKEN);
         }
+    }
+
+    /// What was gathered for a watcher is no longer wanted. Returns whether there was something.
+    pub(super) fn forget_gathered(&mut self, kind: Kind, key: Key) -> bool {
+        if !self.has(Self::GATHERED) {
+            return false;
+        }
+        let before = self.gathered.len();
+        self.gathered.retain(|(k, other, _)| (*k, *other) != (kind, key));
+        self.note(Self::GATHERED, !self.gathered.is_empty());
+        self.gathered.len() < before
     }
 
     /// Queues what was gathered for one kind of watcher.

@@ -732,10 +732,15 @@ impl EvLoop {
         if kind == Kind::Io && self.batch.is_open() {
             self.put_up_reports();
         }
-        if kind == Kind::Child {
-            self.forget_changes(key);
+        let mut events = Events::NONE;
+        if kind == Kind::Child && self.forget_changes(key) {
+            events |= Events::CHILD;
         }
-        self.unqueue(kind, key)
+        #[cfg(feature = "stat")]
+        if kind == Kind::Stat && self.forget_gathered(kind, key) {
+            events |= Events::STAT;
+        }
+        events | self.unqueue(kind, key)
     }
 
     /// [`clear_pending`](Self::clear_pending) without the reports that are still in the kernel's
@@ -811,6 +816,9 @@ impl EvLoop {
         let (band, pend) = (head.queued_in, head.pend);
         if pend.is_running() {
             return false;
+        }
+        if self.has(Self::MONITOR) {
+            self.count_invoked(kind);
         }
         if pend.is_none() {
             self.call(kind, key, events, Pend::CALLED);

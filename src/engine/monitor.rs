@@ -95,6 +95,13 @@ pub(crate) struct Monitor {
     on_stall: Option<StallHook>,
 }
 
+/// The beginning of a nested run.
+pub(super) struct Nested {
+    began: u64,
+    /// The time in nested runs until then.
+    nested_before: u64,
+}
+
 /// Whose call is being measured.
 enum Called {
     Watcher(Kind, Key),
@@ -104,7 +111,7 @@ enum Called {
 
 impl EvLoop {
     /// Turns the loop's counters on or off; see [`metrics`](Self::metrics). Default: off. Turned on
-    /// again, they begin at zero.
+    /// again, they begin at zero, and the hook of [`on_stall`](Self::on_stall) is gone.
     ///
     /// Creation sites of watchers are remembered from now on; to have all of them use
     /// [`Builder::metrics`](crate::Builder::metrics).
@@ -196,6 +203,11 @@ impl EvLoop {
             match entry.what {
                 What::Watcher(kind) => {
                     let key = with_slots!(self, kind, slots => slots.key_at(entry.index));
+                    if self.head(kind, key).is_some_and(|head| head.pend.is_running()) {
+                        // Put off until it returns.
+                        self.call(kind, key, entry.events, Pend::CALLED);
+                        continue;
+                    }
                     self.measured(&Called::Watcher(kind, key), band, |ev| {
                         ev.call(kind, key, entry.events, Pend::CALLED);
                     });
@@ -275,17 +287,26 @@ impl EvLoop {
         }
     }
 
-    /// A run begins: when, if it is a nested one and anybody wants to know.
-    pub(super) fn nested_run_begins(&self) -> Option<u64> {
-        (self.depth > 1 && self.monitor.is_some()).then(|| self.clock.now())
+    /// A run begins; remembered if it is a nested one and anybody wants to know.
+    pub(super) fn nested_run_begins(&self) -> Option<Nested> {
+        let monitor = self.monitor.as_ref().filter(|_| self.depth > 1)?;
+        Some(Nested { began: self.clock.now(), nested_before: monitor.nested })
     }
 
-    /// The run that began then is over. What its waits have measured is not lag of the run around it.
-    pub(super) fn nested_run_ends(&mut self, began: Option<u64>) {
-        let Some(began) = began else { return };
+    /// The run is over.
+    pub(super) fn nested_run_ends(&mut self, run: Option<Nested>) {
+        let Some(run) = run else { return };
         let now = self.clock.now();
         if let Some(monitor) = &mut self.monitor {
-            monitor.nested += now.saturating_sub(began);
+            // Runs nested in this one are part of it.
+            monitor.nested = run.nested_before + now.saturating_sub(run.began);
+        }
+    }
+
+    /// A watcher is called by `invoke`: part of the callback around it, but an event of its own.
+    pub(super) fn count_invoked(&mut self, kind: Kind) {
+        if let Some(monitor) = &mut self.monitor {
+            monitor.metrics.events[kind as usize] += 1;
         }
     }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fmt, mem};
 
+use crate::sys::fork;
 use crate::sys::signal::Ring;
 use crate::sys::wake::Bell;
 use crate::{Break, EvLoop};
@@ -43,6 +44,9 @@ pub(crate) struct Shared {
     gone: AtomicBool,
     posted: Mutex<Vec<Posted>>,
     bell: Arc<Bell>,
+    /// The process whose bell it is: in a forked child that has not taken the loop over, it is still the
+    /// parent's.
+    forks: AtomicU32,
 }
 
 impl Shared {
@@ -52,13 +56,16 @@ impl Shared {
             gone: AtomicBool::new(false),
             posted: Mutex::new(Vec::new()),
             bell,
+            forks: AtomicU32::new(fork::generation()),
         }
     }
 
     /// Sets a flag and wakes the loop if it waits. Lock-free and without allocation.
     pub(crate) fn flag(&self, flag: u32) {
         // AcqRel: what the sender wrote before is seen by the loop that takes the flag.
-        if self.flags.fetch_or(flag, Ordering::AcqRel) == WANTED {
+        if self.flags.fetch_or(flag, Ordering::AcqRel) == WANTED
+            && self.forks.load(Ordering::Relaxed) == fork::generation()
+        {
             self.bell.ring();
         }
     }
@@ -105,6 +112,19 @@ impl Shared {
     /// rings it need not be told.
     pub(crate) fn renew_bell(&self) -> std::io::Result<()> {
         self.bell.renew()
+    }
+
+    /// In a forked child, with a bell of its own: what was sent before is rung for again. `waiting`:
+    /// nobody runs the loop, so a host may be waiting for its descriptor.
+    pub(crate) fn adopt(&self, waiting: bool) {
+        self.forks.store(fork::generation(), Ordering::Relaxed);
+        let flags = self.take();
+        if waiting {
+            self.announce_wait();
+        }
+        if flags != 0 {
+            self.flag(flags);
+        }
     }
 
     /// A poster that panicked while it held the lock has left the list as it was.

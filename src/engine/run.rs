@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::monitor::Nested;
 #[cfg(feature = "stat")]
 use super::remote::HINTED;
 use super::remote::{NOTIFIED, POSTED, SIGNALLED, WOKEN};
@@ -37,6 +38,9 @@ pub enum Break {
     /// All of them (`EVBREAK_ALL`).
     All,
 }
+
+/// What an error of a run says was being done.
+const RUNNING: &str = "running the loop";
 
 impl EvLoop {
     /// Runs until nothing active is left to wait for, or until [`break_loop`](Self::break_loop)
@@ -132,14 +136,13 @@ impl EvLoop {
     }
 
     fn enter(&mut self, mode: Run, limit: Option<u64>) -> Result<bool> {
-        const DOING: &str = "running the loop";
         if self.suspended.is_some() {
-            return Err(Error::new(ErrorKind::Suspended, DOING));
+            return Err(Error::new(ErrorKind::Suspended, RUNNING));
         }
         if self.closed_to_run > 0 {
-            return Err(Error::new(ErrorKind::Nested, DOING));
+            return Err(Error::new(ErrorKind::Nested, RUNNING));
         }
-        self.be_unforked(DOING)?;
+        self.be_unforked(RUNNING)?;
         let run = Entered::new(self);
         // 0. What is pending already.
         run.0.dispatch();
@@ -154,15 +157,18 @@ impl EvLoop {
 
     fn cycle(&mut self, mode: Run, limit: Option<u64>) -> Result<bool> {
         loop {
-            // 2. A callback may have forked, and this may be the child.
-            self.be_unforked("running the loop")?;
-            // 3. Fork watchers. 4. Prepare watchers.
+            // 2. to 4. Fork and prepare watchers.
             if self.has(Self::FORKED | Self::PREPARES) {
-                self.call_before_the_wait();
+                self.call_before_the_wait()?;
             }
             // 5. A break by now: no poll, no check.
             if self.is_broken() {
                 break;
+            }
+            // 2. again: any callback so far may have forked, and this may be the child.
+            if self.is_forked() {
+                self.follow(RUNNING)?;
+                continue;
             }
             // 7 to 13.
             let flags = self.wait(mode, limit)?;
@@ -182,7 +188,8 @@ impl EvLoop {
     }
 
     #[inline(never)]
-    fn call_before_the_wait(&mut self) {
+    fn call_before_the_wait(&mut self) -> Result<()> {
+        self.be_unforked(RUNNING)?;
         if self.has(Self::FORKED) {
             self.queue_forks();
             self.dispatch();
@@ -191,6 +198,7 @@ impl EvLoop {
             self.queue_prepares();
             self.dispatch();
         }
+        Ok(())
     }
 
     /// Passes on the panic of a rule for periodics.
@@ -212,7 +220,8 @@ impl EvLoop {
             || self.batch.is_open()
             || self.idles_want_to_run()
             || !self.later.is_empty()
-            || self.has(Self::GATHERED)
+            || self.has(Self::GATHERED | Self::FORKED)
+            || self.panicked.is_some()
             || !self.deferred.is_empty()
             || !self.posted.is_empty()
             || self.shared.has_flags()
@@ -246,7 +255,6 @@ impl EvLoop {
                 || !self.deferred.is_empty()
                 || self.board.live() > 0;
             let wait = if busy { Wait::Now } else { self.plan(limit) };
-            let planned = wait;
             let announced = wait == Wait::Now || self.shared.announce_wait();
             let mut wait = if announced { wait } else { Wait::Now };
             if self.io_collect > 0 && !busy {
@@ -272,8 +280,7 @@ impl EvLoop {
             if flags != 0 {
                 self.find_out(flags);
             }
-            if mode == Run::Once && planned != Wait::Now && !self.has_found_something(limit, flags)
-            {
+            if mode == Run::Once && !busy && !self.has_found_something(limit, flags) {
                 continue;
             }
             return Ok(flags);
@@ -290,6 +297,14 @@ impl EvLoop {
     ) -> Result<Option<u32>> {
         match polled {
             Ok(Polled::Done) => return Ok(Some(flags)),
+            Ok(Polled::Forked) => {
+                self.shared.put_back(flags);
+                self.be_unforked(RUNNING)?;
+                // What is started in the child is told to its backend first, and its fork watchers are
+                // called without a sleep before.
+                self.shared.flag(WOKEN);
+                return Ok(None);
+            }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                 self.batch.reports.clear();
                 self.batch.close();
@@ -350,6 +365,7 @@ impl EvLoop {
             || flags & SIGNALLED != 0 && self.has_signals()
             || self.has(Self::GATHERED)
             || self.has(Self::LINES) && self.is_a_periodic_due()
+            || self.panicked.is_some()
         {
             return true;
         }
@@ -368,6 +384,7 @@ impl EvLoop {
         if lines {
             // The clock may have been set since.
             self.look_at_wall();
+            self.pass_on_panic();
         }
         if due.is_none() && limit.is_none() && !lines {
             return Wait::Forever;
@@ -425,13 +442,7 @@ impl EvLoop {
     }
 
     /// Between the hooks of [`on_wait`](EvLoop::on_wait).
-    #[inline]
     fn outside<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        if self.has(Self::HOOKS | Self::MONITOR) { self.outside_observed(f) } else { f(self) }
-    }
-
-    #[cold]
-    fn outside_observed<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
         let began = self.note_wait();
         if let Some(hooks) = &mut self.around_wait {
             (hooks.before)();
@@ -447,10 +458,20 @@ impl EvLoop {
     #[inline]
     fn poll(&mut self, wait: Wait) -> io::Result<Polled> {
         self.begin_batch();
-        let polled = self.outside(|ev| ev.poll_backend(wait));
+        let polled = if self.has(Self::HOOKS | Self::MONITOR | Self::LINES) {
+            self.poll_observed(wait)
+        } else {
+            self.poll_backend(wait)
+        };
         // They are admitted when it is their turn.
         self.batch.close();
         polled
+    }
+
+    /// A hook, or a rule for periodics, may have forked. What the child must not do is poll.
+    #[cold]
+    fn poll_observed(&mut self, wait: Wait) -> io::Result<Polled> {
+        self.outside(|ev| if ev.is_forked() { Ok(Polled::Forked) } else { ev.poll_backend(wait) })
     }
 
     #[cfg(not(feature = "test-util"))]
@@ -555,13 +576,15 @@ impl EvLoop {
 /// How a wait ended, interruptions and failures apart.
 enum Polled {
     Done,
+    /// It was not made, because this is a forked child.
+    Forked,
     /// It would never have ended (scripted backends only).
     #[cfg_attr(not(feature = "test-util"), expect(dead_code))]
     Stuck,
 }
 
 /// A run on the stack. Dropped when it returns and when it panics.
-struct Entered<'a>(&'a mut EvLoop, Option<u64>);
+struct Entered<'a>(&'a mut EvLoop, Option<Nested>);
 
 impl<'a> Entered<'a> {
     fn new(ev: &'a mut EvLoop) -> Self {
@@ -575,7 +598,7 @@ impl<'a> Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let ev = &mut *self.0;
-        ev.nested_run_ends(self.1);
+        ev.nested_run_ends(self.1.take());
         // Saturating: a callback may have swapped the loop for another one.
         ev.depth = ev.depth.saturating_sub(1);
         ev.unmute();

@@ -60,7 +60,8 @@ impl Schedule {
     /// has passed counts as now; `None` means never, or not until [`again`](crate::Periodic::again).
     ///
     /// For "midnight, local time" and the like. It is asked at the start, after each call, and when the
-    /// wall clock has jumped. Should it panic, the watcher stays started and is not due until `again`.
+    /// wall clock has jumped. Should it panic in `start` or `again`, the watcher is stopped; should it panic
+    /// later, it stays started and is not due until `again`.
     pub fn by(next: impl FnMut(SystemTime) -> Option<SystemTime> + 'static) -> Self {
         Self(Rule::By(Box::new(next)))
     }

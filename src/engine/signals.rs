@@ -191,8 +191,8 @@ impl EvLoop {
     /// In a forked child: what the action sets from now on is for this process.
     pub(super) fn adopt_seat(&mut self) {
         if let Some(seat) = &self.signals.seat {
+            // Rings if something is pending.
             seat.adopt();
-            self.shared.put_back(SIGNALLED);
         }
     }
 

@@ -145,6 +145,7 @@ impl EvLoop {
     /// Stops a stat watcher; returns whether it exists.
     pub(crate) fn stop_stat(&mut self, key: Key) -> bool {
         self.unqueue(Kind::Stat, key);
+        self.forget_gathered(Kind::Stat, key);
         if self.deactivate(Kind::Stat, key) {
             if let Some(slot) = self.stats.slots.get(key) {
                 slot.cell.stop();

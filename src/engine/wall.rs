@@ -255,6 +255,7 @@ impl EvLoop {
     pub(super) fn expire_periodics(&mut self) {
         if self.is_a_periodic_due() {
             self.expire_all::<ByWallClock>(self.wall_nanos());
+            self.note_lines();
         }
     }
 
@@ -273,7 +274,7 @@ impl EvLoop {
 
     /// Has the kernel tell when the clock is set, from the first periodic on.
     fn watch_clock(&mut self) {
-        if self.periodics.watch != ClockWatch::NotYet {
+        if self.periodics.watch != ClockWatch::NotYet || self.is_forked() {
             return;
         }
         self.periodics.watch = ClockWatch::Looking;
@@ -331,7 +332,11 @@ fn armed_timer() -> rustix::io::Result<OwnedFd> {
 struct ClockWasSet(OwnedFd);
 
 impl Callback for ClockWasSet {
-    fn call(self: Rc<Self>, ev: &mut EvLoop, _: Key, _: Events) {
+    fn call(self: Rc<Self>, ev: &mut EvLoop, key: Key, events: Events) {
+        if events.contains(Events::ERROR) {
+            ev.remove_io(key);
+            ev.periodics.watch = ClockWatch::Looking;
+        }
         let mut expirations = [0; 8];
         // ECANCELED is the news, and reading it silences the descriptor. Any other answer is reason
         // enough to look at the clock as well.

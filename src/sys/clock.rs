@@ -13,7 +13,7 @@ pub(crate) fn monotonic_nanos() -> u64 {
 /// Nanoseconds of `CLOCK_REALTIME`, since 1970. A clock set to before that is at 0.
 pub(crate) fn realtime_nanos() -> u64 {
     let now = read(libc::CLOCK_REALTIME);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let Ok(seconds) = u64::try_from(now.tv_sec) else { return 0 };
     seconds.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
 }
 

@@ -13,7 +13,8 @@ use std::ptr;
 pub(crate) enum Who<'a> {
     Any,
     Pid(u32),
-    Descriptor(BorrowedFd<'a>),
+    /// And its number, for kernels that can open such descriptors and not wait by them (Linux 5.3).
+    Descriptor(BorrowedFd<'a>, u32),
 }
 
 /// Which changes to wait for.
@@ -60,10 +61,10 @@ pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
 ///
 /// `ECHILD`: it is not a child of this process, or was waited for.
 pub(crate) fn wait(who: Who<'_>, changes: Changes, take: Take) -> io::Result<Option<Found>> {
-    let (kind, id) = match who {
+    let (kind, id) = match &who {
         Who::Any => (libc::P_ALL, 0),
-        Who::Pid(pid) => (libc::P_PID, pid),
-        Who::Descriptor(fd) => (libc::P_PIDFD, fd.as_raw_fd() as u32),
+        Who::Pid(pid) => (libc::P_PID, *pid),
+        Who::Descriptor(fd, _) => (libc::P_PIDFD, fd.as_raw_fd() as u32),
     };
     let mut options = libc::WNOHANG;
     if changes != Changes::AllButEnd {
@@ -83,8 +84,12 @@ pub(crate) fn wait(who: Who<'_>, changes: Changes, take: Take) -> io::Result<Opt
             break;
         }
         let e = io::Error::last_os_error();
-        if e.kind() != io::ErrorKind::Interrupted {
-            return Err(e);
+        match (e.raw_os_error(), &who) {
+            (Some(libc::EINTR), _) => {}
+            (Some(libc::EINVAL), Who::Descriptor(_, pid)) => {
+                return wait(Who::Pid(*pid), changes, take);
+            }
+            _ => return Err(e),
         }
     }
     // SAFETY: `waitid` has filled in the fields of a child's signal, or left the zeros where it found
@@ -150,7 +155,9 @@ mod tests {
             let fd = open(child.id()).unwrap();
             let found = loop {
                 // Looking does not take it from the standard library.
-                match wait(Who::Descriptor(fd.as_fd()), Changes::End, Take::Look).unwrap() {
+                match wait(Who::Descriptor(fd.as_fd(), child.id()), Changes::End, Take::Look)
+                    .unwrap()
+                {
                     Some(found) => break found,
                     None => std::thread::yield_now(),
                 }

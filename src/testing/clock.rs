@@ -36,7 +36,7 @@ impl MockClock {
     /// A clock at its beginning.
     #[must_use]
     pub fn new() -> Self {
-        let wall = Rc::new(Cell::new(nanos_since_1970(SystemTime::now())));
+        let wall = Rc::new(Cell::new(nanos_since_1970(SystemTime::now()).into()));
         Self(Mock { elapsed: Rc::new(Cell::new(0)), wall })
     }
 
@@ -55,7 +55,7 @@ impl MockClock {
     /// What the wall clock shows: at first the true time, from then on as far as the clock has moved.
     #[must_use]
     pub fn wall(&self) -> SystemTime {
-        system_time(self.0.wall.get().wrapping_add(self.0.elapsed.get()))
+        system_time(self.0.wall())
     }
 
     /// Sets the wall clock; the monotonic one goes on as if nothing had happened. Loops notice in their
@@ -73,7 +73,7 @@ impl MockClock {
     /// # Ok::<(), evloop::Error>(())
     /// ```
     pub fn set_wall(&self, to: SystemTime) {
-        self.0.wall.set(nanos_since_1970(to).wrapping_sub(self.0.elapsed.get()));
+        self.0.wall.set(i128::from(nanos_since_1970(to)) - i128::from(self.0.elapsed.get()));
     }
 
     pub(crate) fn mock(&self) -> Mock {

@@ -46,7 +46,8 @@ const KIND: Kind = Kind::Child;
 /// * **Stops and continuations coalesce** in the kernel: it remembers the last one.
 /// * A pipe to the child's standard input stays open as long as the `std::process::Child` that the
 ///   watcher owns: take it out before.
-/// * Where the kernel has no process descriptors (before Linux 5.3) the watcher relies on `SIGCHLD`.
+/// * Where the kernel has no process descriptors (before Linux 5.3) the watcher relies on `SIGCHLD`, as a
+///   traced one does everywhere: then each such signal costs a look at every one of these children.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Child(Key);
 

@@ -778,12 +778,11 @@ impl Subscription {
             self.take(inbox, route);
             is_tried = true;
         }
-        // It changes faster than it can be followed. The loop shall come back.
+        // It changes faster than it can be followed: it is polled, and the next look tries again.
         if self.coverage == Coverage::Full {
             self.coverage = Coverage::Partial;
         }
         self.is_complete = false;
-        inbox.hint(self.key);
     }
 
     fn is_lost(&self) -> bool {

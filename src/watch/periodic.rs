@@ -105,7 +105,7 @@ impl Periodic {
     }
 
     /// Gives the periodic another schedule (`ev_periodic_set`), in any state. The time at hand of a started
-    /// one stays; the new schedule counts from its next call or [`again`](Self::again).
+    /// one stays; the new schedule counts from its next call, [`again`](Self::again), or a jump of the clock.
     #[expect(clippy::return_self_not_must_use, reason = "chaining is optional")]
     pub fn set(self, ev: &mut EvLoop, schedule: Schedule) -> Self {
         if let Some(slot) = ev.periodics.slots.get_mut(self.0) {

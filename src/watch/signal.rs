@@ -53,6 +53,10 @@ const KIND: Kind = Kind::Signal;
 /// * **Signals caused by an instruction** (`SIGBUS`, `SIGTRAP`, `SIGSYS`): the instruction may be tried again
 ///   when the handler returns, which makes an endless loop of a crash. Watch them only when another process
 ///   sends them.
+/// * **A forked child** that neither takes the loop over nor drops it, nor calls `exec`, swallows the
+///   signals that are watched: it cannot be ended with a watched `SIGTERM`.
+/// * **Other crates' handlers are not seen**: when the last watcher of a signal whose default is to end the
+///   process has stopped, it ends it, even if another crate has installed a handler since.
 /// * A started signal watcher keeps the loop running; a daemon that should end when its work is done uses
 ///   [`set_ref(false)`](Signal::set_ref).
 /// * `SIGCHLD` may be watched beside [`Child`](crate::Child) watchers.

@@ -77,9 +77,9 @@ const SHORTEST_INTERVAL: u64 = 100_000_000;
 /// * **Coarse clocks**: where the file system counts time in seconds, or in ticks of some milliseconds, a
 ///   second change of the same size within one of them cannot be seen. Where that matters, start a timer of
 ///   a bit more than a second in the callback and act when it is due.
-/// * **Not hinted**, on hinted file systems: writes through a memory map, writes through a hard link in
-///   another directory, renaming a directory above the parent. Give a looping timer the
-///   [`refresh`](Stat::refresh), or turn hints off, if you need those.
+/// * **Not hinted**, on hinted file systems: that the file was read (its `accessed` time), writes through a
+///   memory map, writes through a hard link in another directory, renaming a directory above the parent.
+///   If you need those, turn hints off.
 /// * **A relative path** is resolved at every look, so changing the working directory changes what it means.
 /// * To swallow a change of one's own, call [`refresh`](Stat::refresh) after it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -264,12 +264,17 @@ impl Stat {
         })
     }
 
-    /// Looks right now (`ev_stat_stat`) and returns what is there; a change found is **not** told. To
-    /// swallow a change one has made oneself.
+    /// Looks right now (`ev_stat_stat`) and returns what is there; a change found, now or before and not
+    /// delivered yet, is **not** told. To swallow a change one has made oneself.
     pub fn refresh(self, ev: &mut EvLoop) -> FileAttr {
         let Some(file) = file_of(ev, self.0) else { return FileAttr::default() };
         let attr = look(&file.path);
         file.attr.set(attr);
+        // One found before is swallowed too; what was fed is not.
+        let fed = ev.clear_pending(KIND, self.0) - Events::STAT;
+        if !fed.is_empty() {
+            ev.feed(KIND, self.0, fed);
+        }
         attr
     }
 
