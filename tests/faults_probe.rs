@@ -3,18 +3,21 @@
 //! promise is a panic. Without a scenario (as `cargo test` runs it) it goes through all of them
 //! with nothing injected.
 //!
-//! Scenarios that count system calls put a call of `getppid` before and after what is counted.
+//! Scenarios that count system calls put a call of `getppid` before and after what is counted. Those
+//! that set the wall clock need `tests/faults/clock_shim.c` preloaded, and say so if it is not.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use evloop::{Backend, Error, ErrorKind, EvLoop, Events, Interest, Run};
+use evloop::{Backend, Error, ErrorKind, EvLoop, Events, Interest, Run, Schedule};
 
 type Scenario = fn(Backend) -> String;
 
@@ -34,6 +37,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("events", events),
     ("everything", everything),
     ("torture", torture),
+    ("clock-forward", clock_forward),
+    ("clock-back", clock_back),
+    ("clock-told", clock_told),
+    ("clock-untold", clock_untold),
     ("idle", idle),
 ];
 
@@ -379,6 +386,131 @@ fn live(backend: Backend) -> Result<(), Error> {
     }
     thread.join().unwrap();
     left.map(|left| assert!(!left))
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The shim's variable: by how many seconds this process's wall clock is ahead. `None` without shim.
+fn shift() -> Option<&'static AtomicI64> {
+    // SAFETY: the name is a C string; looking it up has no effect.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"evloop_wall_clock_shift".as_ptr()) };
+    // SAFETY: the shim's `volatile long`, aligned, there as long as the program, and used as an atomic
+    // here and with plain loads there, by this one thread.
+    (!found.is_null()).then(|| unsafe { AtomicI64::from_ptr(found.cast()) })
+}
+
+/// The loop's timer descriptor, with which the kernel tells that the clock was set.
+fn timer_descriptor() -> Option<RawFd> {
+    let mut numbers = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let entry = entry.unwrap();
+        let target = std::fs::read_link(entry.path()).ok()?;
+        let is_one = target.as_os_str() == "anon_inode:[timerfd]";
+        is_one.then(|| entry.file_name().to_str().unwrap().parse().unwrap())
+    });
+    let first = numbers.next();
+    assert!(numbers.next().is_none(), "one per loop");
+    first
+}
+
+/// Has the timer descriptor become readable at once: in the kernel's place, whose clock is not set.
+fn tell(fd: RawFd) {
+    let at_once = libc::itimerspec {
+        it_interval: libc::timespec { tv_sec: 0, tv_nsec: 0 },
+        it_value: libc::timespec { tv_sec: 0, tv_nsec: 1 },
+    };
+    // SAFETY: the pointer is to a local that outlives the call; the number is the loop's timer.
+    let done = unsafe { libc::timerfd_settime(fd, 0, &raw const at_once, std::ptr::null_mut()) };
+    assert_eq!(done, 0);
+}
+
+/// The wall clock jumps by `seconds`, and the kernel tells.
+fn clock_jumps(backend: Backend, seconds: i64) -> String {
+    let Some(shift) = shift() else { return "no shim".to_owned() };
+    let mut ev = ev(backend);
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let note = |what: &'static str| {
+        let log = Rc::clone(&log);
+        move || log.borrow_mut().push(what)
+    };
+    let asked = note("asked");
+    let rule = Schedule::by(move |now| {
+        asked();
+        now.checked_add(HOUR * 10)
+    });
+    ev.periodic(rule, |_, _| {}).start(&mut ev);
+    let called = note("hourly");
+    let hourly = ev.periodic(Schedule::every(HOUR), move |_, _| called()).start(&mut ev);
+    let called = note("at");
+    let half_an_hour = SystemTime::now() + HOUR / 2;
+    ev.periodic(Schedule::at(half_an_hour), move |_, _| called()).start(&mut ev);
+    let (called, after, start) = (note("timer"), Duration::from_millis(100), Instant::now());
+    ev.after(after, move |ev| {
+        let took = start.elapsed();
+        assert!(took >= after && took < after + Duration::from_secs(2), "{took:?}");
+        called();
+        ev.break_loop(evloop::Break::One);
+    });
+    ev.run_mode(Run::NoWait).unwrap();
+    let before = hourly.due(&ev).unwrap();
+    shift.store(seconds, Ordering::Relaxed);
+    tell(timer_descriptor().expect("the loop's timer"));
+    ev.run().unwrap();
+    // On the hour, the next one from the new time.
+    let due = hourly.due(&ev).unwrap();
+    assert!(due > ev.wall_now() && due <= ev.wall_now() + HOUR);
+    let moved = match due.duration_since(before) {
+        Ok(later) => later.as_secs() as i64,
+        Err(earlier) => -(earlier.duration().as_secs() as i64),
+    };
+    assert_eq!(moved, seconds);
+    shift.store(0, Ordering::Relaxed);
+    log.borrow().join(" ")
+}
+
+fn clock_forward(backend: Backend) -> String {
+    clock_jumps(backend, 3600)
+}
+
+fn clock_back(backend: Backend) -> String {
+    clock_jumps(backend, -3600)
+}
+
+/// One long wait for a periodic, which a signal ends; the clock has jumped meanwhile.
+fn long_wait(backend: Backend, watch: bool) -> String {
+    let builder = EvLoop::builder().env(false).backend(backend).watch_clock_jumps(watch);
+    let mut ev = builder.build().unwrap();
+    let called = Rc::new(Cell::new(0));
+    let count = Rc::clone(&called);
+    let half_an_hour = SystemTime::now() + HOUR / 2;
+    ev.periodic(Schedule::at(half_an_hour), move |_, _| count.set(count.get() + 1)).start(&mut ev);
+    assert_eq!(timer_descriptor().is_some(), watch);
+    ev.signal(libc::SIGALRM, |_, _| {}).start(&mut ev).unwrap();
+    ev.run_mode(Run::NoWait).unwrap();
+    let jumped = shift().map(|shift| shift.store(3600, Ordering::Relaxed)).is_some();
+    // Longer than the loop relies on its last look at the clock.
+    let soon = libc::itimerval {
+        it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
+        it_value: libc::timeval { tv_sec: 0, tv_usec: 600_000 },
+    };
+    // SAFETY: the pointer is to a local that outlives the call; the signal is watched.
+    let done = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const soon, std::ptr::null_mut()) };
+    assert_eq!(done, 0);
+    mark();
+    ev.run_mode(Run::Once).unwrap();
+    mark();
+    assert_eq!(called.get(), i32::from(jumped), "noticed when the wait ends");
+    if let Some(shift) = shift() {
+        shift.store(0, Ordering::Relaxed);
+    }
+    "waited".to_owned()
+}
+
+fn clock_told(backend: Backend) -> String {
+    long_wait(backend, true)
+}
+
+fn clock_untold(backend: Backend) -> String {
+    long_wait(backend, false)
 }
 
 /// Two seconds with nothing to do.

@@ -23,18 +23,18 @@ fail() {
     return 0
 }
 
-# traced SYSCALLS INJECTION BACKEND SCENARIO: runs the probe; its line is in $said.
+# traced SYSCALLS INJECTION BACKEND SCENARIO [OPTION…]: runs the probe; its line is in $said.
 traced() {
-    local options=(-f -o "$trace" -e "trace=$1")
+    local options=(-f -o "$trace" -e "trace=$1" "${@:5}")
     [ -n "$2" ] && options+=(-e "inject=$2")
     said=$(timeout 10 strace "${options[@]}" "$probe" "$3" "$4" 2>"$dir/err") ||
         fail "$3 $4 with '$2' ended with $?"
     checks=$((checks + 1))
 }
 
-# inject SYSCALL FAULT BACKEND SCENARIO EXPECTED: the probe's line must be EXPECTED.
+# inject SYSCALL FAULT BACKEND SCENARIO EXPECTED [OPTION…]: the probe's line must be EXPECTED.
 inject() {
-    traced "$1" "$1:$2" "$3" "$4"
+    traced "$1" "$1:$2" "$3" "$4" "${@:6}"
     grep -q '(INJECTED)' "$trace" || fail "$3 $4: $1:$2 was never injected"
     [ "$said" = "$5" ] || fail "$3 $4 with $1:$2 said '$said' instead of '$5'"
 }
@@ -155,6 +155,46 @@ for backend in epoll poll; do
     traced all "" "$backend" busy-sends
     [ "$said" = "told 1 time" ] || fail "$backend busy-sends said '$said'"
     at_most 0 "$backend: writes by senders to a busy loop" < <(between | grep write)
+done
+
+# --- The wall clock is set: for the probe alone, with a shim (the machine's clock stays).
+command -v cc >/dev/null || { echo "cc is not installed" >&2; exit 2; }
+shim=$dir/clock_shim.so
+cc -shared -fPIC -O1 -Wall -Werror -o "$shim" tests/faults/clock_shim.c
+
+# Recomputed before the timer's turn, which is on time; an absolute time that was passed is called once.
+# "asked" stands once for the start and once for the jump.
+forward="asked asked at timer"
+back="asked asked timer"
+for backend in epoll poll; do
+    for jump in forward back; do
+        traced read,timerfd_settime "" "$backend" "clock-$jump" -y -E "LD_PRELOAD=$shim"
+        [ "$said" = "${!jump}" ] || fail "$backend clock-$jump said '$said' instead of '${!jump}'"
+        # The kernel says that the clock was set by an error, on that one descriptor.
+        read=$(awk '/ read\(/ { n++ } / read\([0-9]+<anon_inode:\[timerfd\]>/ { print n; exit }' "$trace")
+        [ -n "$read" ] || { fail "$backend clock-$jump: the timer was never read"; continue; }
+        inject read "error=ECANCELED:when=$read" "$backend" "clock-$jump" "${!jump}" \
+            -y -E "LD_PRELOAD=$shim"
+        at_most 0 "$backend clock-$jump: other reads that were made to fail" < <(
+            grep INJECTED "$trace" | grep -v 'read([0-9]*<anon_inode:\[timerfd\]>')
+    done
+    # Told, a loop sleeps as long as it likes; untold, it looks once a minute.
+    for how in told untold; do
+        # Milliseconds can be read off the trace, the nanoseconds of epoll_pwait2 cannot.
+        traced epoll_pwait,epoll_pwait2,ppoll,getppid epoll_pwait2:error=ENOSYS \
+            "$backend" "clock-$how" -E "LD_PRELOAD=$shim"
+        [ "$said" = waited ] || fail "$backend clock-$how said '$said'"
+        # In seconds: the first wait between the marks.
+        seconds=$(between | sed -nE '
+            s/.* epoll_pwait\(.*, ([0-9]+)[0-9]{3}, NULL.*/\1/p
+            s/.*\{tv_sec=([0-9]+), tv_nsec=.*/\1/p' | head -n 1)
+        checks=$((checks + 1))
+        case $how in
+            told) [ "${seconds:-0}" -gt 1700 ] || fail "$backend clock-$how waits '$seconds' s" ;;
+            untold) [ "${seconds:-61}" -le 60 ] && [ "${seconds:-0}" -gt 50 ] ||
+                fail "$backend clock-$how waits '$seconds' s" ;;
+        esac
+    done
 done
 
 # --- Torture: the n-th call of each kind fails, for every n until there is no n-th call.
