@@ -61,6 +61,9 @@ const CASES: &[(&str, Case)] = cases![
     cleanup_watchers_are_not_called_in_a_child_that_did_not_take_over,
     cleanup_watchers_are_called_in_a_child_that_took_over_and_in_its_parent,
     a_loop_made_in_the_child_is_its_own,
+    a_child_that_did_not_take_over_does_not_wake_the_parent,
+    a_periodic_first_started_before_the_takeover_has_the_clock_watched_after_it,
+    fork_watchers_that_wait_are_work_for_a_host,
 ];
 
 fn epoll() -> Builder {
@@ -1308,4 +1311,52 @@ fn a_loop_made_in_the_child_is_its_own(builder: fn() -> Builder) {
     run_until(&mut ev, &told, 1);
     assert!(ev.backend_fd().is_none_or(|fd| fd.as_fd().as_raw_fd() > 2));
     drop(far);
+}
+
+// --- what nobody must notice -------------------------------------------------------------------
+
+fn a_child_that_did_not_take_over_does_not_wake_the_parent(builder: fn() -> Builder) {
+    let mut ev = builder().build().unwrap();
+    let told = Count::new();
+    let (watcher, notifier) = ev.notifier(told.ups());
+    watcher.start(&mut ev);
+    let remote = ev.remote();
+    Process::fork(|| {
+        // Handles that the child has a copy of. Nobody will hear, but somebody might wake.
+        let _ = notifier.notify();
+        let _ = remote.wake();
+        let _ = remote.post(|_| ());
+        end(&mut ev);
+    })
+    .join();
+    sleeps_undisturbed(&mut ev);
+    assert_eq!(told.get(), 0);
+}
+
+fn a_periodic_first_started_before_the_takeover_has_the_clock_watched_after_it(
+    builder: fn() -> Builder,
+) {
+    let mut ev = builder().build().unwrap();
+    let timers = || descriptors().iter().filter(|(_, target)| target.contains("timerfd")).count();
+    Process::fork(|| {
+        ev.periodic(Schedule::every(secs(3600)), nothing).start(&mut ev);
+        ev.after_fork().unwrap();
+        ev.run_mode(Run::NoWait).unwrap();
+        assert_eq!(timers(), 1, "jumps are noticed at once, as in a loop that was never forked");
+    })
+    .join();
+}
+
+fn fork_watchers_that_wait_are_work_for_a_host(builder: fn() -> Builder) {
+    let mut ev = builder().build().unwrap();
+    let forks = Count::new();
+    ev.on_fork(forks.ups()).start(&mut ev);
+    assert_eq!(ev.next_deadline(), None);
+    Process::fork(|| {
+        ev.after_fork().unwrap();
+        assert_eq!(ev.next_deadline(), Some(ev.now()), "or a host calls turn only by chance");
+        ev.turn(Some(ZERO)).unwrap();
+        assert_eq!((forks.get(), ev.next_deadline()), (1, None));
+    })
+    .join();
 }

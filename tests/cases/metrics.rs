@@ -319,6 +319,35 @@ fn time_in_a_nested_run_is_not_the_outer_callbacks() {
 }
 
 #[test]
+fn time_in_runs_nested_in_nested_runs_is_subtracted_once() {
+    let (mut ev, clock) = ev_with_clock();
+    let log = stalls(&mut ev, ms(1));
+    let (outer, middle, inner) = (clock.clone(), clock.clone(), clock);
+    ev.after(ZERO, move |ev| {
+        outer.advance(ms(30));
+        ev.after(ZERO, move |ev| {
+            middle.advance(ms(20));
+            ev.after(ZERO, move |_| inner.advance(ms(10)));
+            ev.run_mode(Run::Once).unwrap();
+        });
+        ev.run_mode(Run::Once).unwrap();
+    });
+    ev.run().unwrap();
+    assert_eq!(log.take().iter().map(|s| s.took).collect::<Vec<_>>(), [10, 20, 30].map(ms));
+}
+
+#[test]
+fn a_callback_called_by_invoke_is_counted() {
+    let (mut ev, _) = measured();
+    let calls = Count::new();
+    let key = ev.timer(ZERO, ZERO, calls.ups());
+    for _ in 0..3 {
+        assert!(key.invoke(&mut ev, Events::CUSTOM));
+    }
+    assert_eq!((calls.get(), metrics(&ev).events(Kind::Timer)), (3, 3));
+}
+
+#[test]
 fn a_nested_run_that_ends_in_a_panic_is_subtracted_too() {
     let (mut ev, clock) = ev_with_clock();
     let log = stalls(&mut ev, ms(1));

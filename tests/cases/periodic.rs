@@ -349,6 +349,20 @@ fn a_rule_that_panics_at_a_jump_loses_no_event_of_the_iteration() {
     assert_eq!(log.take(), [("every", 21600.0)]);
 }
 
+#[test]
+fn a_rule_that_panics_at_a_jump_does_so_at_once_and_not_when_something_else_happens() {
+    for mode in [Run::UntilDone, Run::Once] {
+        let (mut ev, clock) = ev_on_the_hour();
+        ev.periodic(panics_at(2), nothing).start(&mut ev);
+        // What the panic must not wait for.
+        ev.timer(hours(1), ZERO, nothing).start(&mut ev);
+        clock.set_wall(hour() + hours(5));
+        assert_eq!(panic_of(|| ev.run_mode(mode)).as_deref(), Some("rule"));
+        assert_eq!((clock.elapsed(), ev.depth()), (ZERO, 0), "{mode:?}");
+        ev.verify();
+    }
+}
+
 // --- when it fires -----------------------------------------------------------------------------
 
 #[test]

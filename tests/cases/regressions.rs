@@ -230,3 +230,18 @@ fn verify_takes_time_linear_in_the_watchers() {
     let (few, many) = (time_to_verify(125), time_to_verify(2000));
     assert!(many < few * 64, "{few:?} for 125, {many:?} for 2000");
 }
+
+#[test]
+fn verify_accepts_the_descriptors_that_the_loop_watches_for_itself() {
+    let mut ev = live_ev();
+    // The clock's timer, and a process descriptor.
+    ev.periodic(Schedule::every(secs(3600)), nothing).start(&mut ev);
+    ev.verify();
+    let process = std::process::Command::new("true").spawn().unwrap();
+    let child = ev.child(process, |_, _| ()).start(&mut ev).unwrap();
+    ev.verify();
+    while child.is_active(&ev) {
+        ev.run_mode(Run::Once).unwrap();
+        ev.verify();
+    }
+}
