@@ -987,7 +987,7 @@ fn a_loop_that_was_moved_is_still_told() {
     look(&mut boxed);
     assert_eq!((first.get(), second.get()), (1, 0));
     raise(USR2);
-    let mut list = vec![*boxed, one];
+    let mut list = [*boxed, one];
     look(&mut list[0]);
     assert_eq!((first.get(), second.get()), (1, 0));
     look(&mut list[1]);

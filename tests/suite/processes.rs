@@ -6,7 +6,7 @@
 //! afterwards. What a case writes is kept, and shown if it fails. The lines printed are libtest's.
 
 // Every test binary includes the whole file and uses a part of it.
-#![allow(dead_code, clippy::print_stdout)]
+#![allow(dead_code, unused_imports, unused_macros, clippy::print_stdout)]
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -24,7 +24,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How long a case may take before it counts as hanging: far more than any needs.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// What a case says that could not be run here.
 const SKIPPED: i32 = 77;
@@ -144,7 +144,7 @@ fn apart(setting: Setting, run: fn()) -> Outcome {
     let _ = rustix::process::setpgid(Some(case), Some(case));
     let over = pidfd_open(case, PidfdFlags::empty()).expect("a process descriptor");
     let mut fds = [PollFd::new(&over, PollFlags::IN)];
-    let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
+    let limit = Timespec { tv_sec: LIMIT.as_secs() as i64, tv_nsec: 0 };
     let ended = poll(&mut fds, Some(&limit)).expect("a wait") > 0;
     // The case and whatever it left behind. It was not waited for, so the number is still its own.
     let _ = rustix::process::kill_process_group(case, rustix::process::Signal::KILL);
@@ -164,6 +164,8 @@ fn apart(setting: Setting, run: fn()) -> Outcome {
 /// In the child: nothing of the runner's is there for the case to find.
 fn begin(setting: Setting, output: &OwnedFd) {
     let _ = rustix::process::setpgid(None, None);
+    // SAFETY: takes integers. Should the runner be killed, nobody would end a case that hangs.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     rustix::stdio::dup2_stdout(output).expect("a standard output");
     rustix::stdio::dup2_stderr(output).expect("a standard error");
     // SAFETY: the process has one thread, so nobody reads the environment meanwhile.
@@ -260,7 +262,7 @@ impl Process {
     }
 
     pub fn pid(self) -> u32 {
-        self.pid.cast_unsigned()
+        self.pid as u32
     }
 
     /// Sends it a signal; `false` if there is no such process.
@@ -359,6 +361,12 @@ pub fn raise(signum: i32) {
 /// This process.
 pub fn me() -> Process {
     Process::with_pid(std::process::id())
+}
+
+/// The system's number of this thread.
+pub fn thread_number() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::gettid() as u32 }
 }
 
 /// What the process does with a signal: `SIG_DFL`, `SIG_IGN`, or a handler's address.
