@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
@@ -41,6 +42,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("clock-back", clock_back),
     ("clock-told", clock_told),
     ("clock-untold", clock_untold),
+    ("child", child),
+    ("kill-child", kill_child),
+    ("child-calls", child_calls),
+    ("signal", signal),
+    ("signal-errno", signal_errno),
+    ("signals", signals),
+    ("busy-signals", busy_signals),
+    ("restart-signal", restart_signal),
     ("idle", idle),
 ];
 
@@ -511,6 +520,198 @@ fn clock_told(backend: Backend) -> String {
 
 fn clock_untold(backend: Backend) -> String {
     long_wait(backend, false)
+}
+
+/// A child that ends with 3 when its standard input is closed.
+fn program() -> (std::process::Child, std::process::ChildStdin) {
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", "read line; exit 3"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = child.stdin.take().unwrap();
+    (child, input)
+}
+
+/// Waits until a process has ended, and leaves its status where it is.
+fn until_ended(pid: u32) {
+    // SAFETY: writes to a local, which zeros have made valid.
+    unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let options = libc::WEXITED | libc::WNOWAIT;
+        while libc::waitid(libc::P_PID, pid, &raw mut info, options) != 0 {}
+    }
+}
+
+/// The end of a child, whichever way the loop hears of it.
+fn child(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let (process, input) = program();
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&told);
+    let watcher = ev.child(process, move |_, e| {
+        let code = e.status.and_then(|status| status.code());
+        log.borrow_mut().push(format!("{code:?} {:?}", e.ready));
+    });
+    let outcome = match watcher.start(&mut ev) {
+        Ok(_) => {
+            drop(input);
+            // One that nobody tells of would keep the loop for ever; the script has a limit.
+            assert!(!ev.run().unwrap());
+            format!("told {}", told.borrow().join(", "))
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Register);
+            assert!(!watcher.is_active(&ev) && watcher.exists(&ev) && !ev.has_refs());
+            // It keeps its process, and the loop lives.
+            drop(input);
+            let mut process = watcher.into_process(&mut ev).unwrap();
+            assert_eq!(process.wait().unwrap().code(), Some(3));
+            ev.after(Duration::from_millis(1), |_| {});
+            assert!(!ev.run().unwrap());
+            refused(&error)
+        }
+    };
+    ev.verify();
+    outcome
+}
+
+/// A signal for a child.
+fn kill_child(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let (process, input) = program();
+    let watcher = ev.child(process, |_, _| {}).start(&mut ev).unwrap();
+    let outcome = match watcher.signal(&mut ev, libc::SIGTERM) {
+        Ok(()) => "sent".to_owned(),
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Kill);
+            refused(&error)
+        }
+    };
+    assert!(watcher.is_active(&ev));
+    drop(input);
+    assert!(!ev.run().unwrap());
+    outcome
+}
+
+/// The first watcher of a signal: refused, it belongs to `start`, and the loop lives.
+fn signal(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let watcher = ev.signal(libc::SIGUSR1, move |_, _| count.set(count.get() + 1));
+    let mut outcome = String::new();
+    if let Err(error) = watcher.start(&mut ev) {
+        assert_eq!(error.kind(), ErrorKind::Register);
+        assert!(!watcher.is_active(&ev) && watcher.exists(&ev) && !ev.has_refs());
+        ev.verify();
+        outcome = format!("{}, then ", refused(&error));
+        watcher.start(&mut ev).unwrap();
+    }
+    for _ in 0..3 {
+        raise(libc::SIGUSR1);
+        ev.run_mode(Run::Once).unwrap();
+    }
+    ev.verify();
+    format!("{outcome}told {} times", told.get())
+}
+
+fn raise(signum: i32) {
+    // SAFETY: takes an integer; whoever raises has a handler in place.
+    assert_eq!(unsafe { libc::raise(signum) }, 0);
+}
+
+/// What the handler's own calls do to `errno` is not seen by whom it interrupts, even if they fail.
+fn signal_errno(backend: Backend) -> String {
+    fn errno() -> *mut i32 {
+        // SAFETY: returns the address of this thread's own.
+        unsafe { libc::__errno_location() }
+    }
+    let mut ev = ev(backend);
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let watcher = ev.signal(libc::SIGUSR1, move |_, _| count.set(count.get() + 1));
+    watcher.start(&mut ev).unwrap();
+    // From here on the loop's descriptor is somebody's to wait for, so the handler rings.
+    ev.run_mode(Run::NoWait).unwrap();
+    // SAFETY: this thread's own.
+    unsafe { *errno() = libc::ERANGE };
+    raise(libc::SIGUSR1);
+    // SAFETY: as above.
+    let after = unsafe { *errno() };
+    ev.run_mode(Run::NoWait).unwrap();
+    format!("errno {after}, told {} time", told.get())
+}
+
+/// Signals that come one by one, each looked at: what they cost.
+fn signals(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let watcher = ev.signal(libc::SIGUSR1, move |_, _| count.set(count.get() + 1));
+    watcher.start(&mut ev).unwrap();
+    ev.run_mode(Run::NoWait).unwrap();
+    mark();
+    for _ in 0..100 {
+        raise(libc::SIGUSR1);
+        ev.run_mode(Run::Once).unwrap();
+    }
+    mark();
+    assert_eq!(told.get(), 100);
+    "told".to_owned()
+}
+
+/// Signals that come while a callback runs: nobody writes.
+fn busy_signals(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let watcher = ev.signal(libc::SIGUSR1, move |_, _| count.set(count.get() + 1));
+    watcher.start(&mut ev).unwrap();
+    ev.after(Duration::ZERO, |_| {
+        mark();
+        for _ in 0..100 {
+            raise(libc::SIGUSR1);
+        }
+        mark();
+    });
+    ev.run_mode(Run::Once).unwrap();
+    ev.run_mode(Run::NoWait).unwrap();
+    format!("told {} time", told.get())
+}
+
+/// Starting and stopping a watcher of a signal whose handler is there.
+fn restart_signal(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let watcher = ev.signal(libc::SIGUSR1, |_, _| {}).start(&mut ev).unwrap();
+    mark();
+    for _ in 0..100 {
+        watcher.stop(&mut ev);
+        watcher.start(&mut ev).unwrap();
+    }
+    mark();
+    "restarted".to_owned()
+}
+
+/// Watching a child from its start to its end: what the loop itself asks of the system.
+fn child_calls(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let (process, input) = program();
+    let pid = process.id();
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let watcher = ev.child(process, move |_, _| count.set(count.get() + 1));
+    ev.run_mode(Run::NoWait).unwrap();
+    mark();
+    watcher.start(&mut ev).unwrap();
+    ev.run_mode(Run::NoWait).unwrap();
+    mark();
+    drop(input);
+    until_ended(pid);
+    mark();
+    ev.run_mode(Run::Once).unwrap();
+    mark();
+    format!("told {} time", told.get())
 }
 
 /// Two seconds with nothing to do.

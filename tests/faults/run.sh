@@ -59,7 +59,7 @@ at_most() {
 
 errno() {
     case $1 in
-        EPERM) echo 1 ;; EINTR) echo 4 ;; EBADF) echo 9 ;; ENOMEM) echo 12 ;; EINVAL) echo 22 ;;
+        EPERM) echo 1 ;; ESRCH) echo 3 ;; EINTR) echo 4 ;; EBADF) echo 9 ;; ENOMEM) echo 12 ;; EINVAL) echo 22 ;;
         ENFILE) echo 23 ;; EMFILE) echo 24 ;; ENOSPC) echo 28 ;; ENOSYS) echo 38 ;;
     esac
 }
@@ -195,6 +195,109 @@ for backend in epoll poll; do
                 fail "$backend clock-$how waits '$seconds' s" ;;
         esac
     done
+done
+
+# own_between N: the probe's own calls between its N-th mark and the next, without the checks of
+# closing descriptors that only debug builds make.
+own_between() {
+    local pid
+    pid=$(awk 'NR == 1 { print $1 }' "$trace")
+    awk -v pid="$pid" -v n="$1" '
+        $1 == pid && /getppid\(/ { marks++; next }
+        marks == n && $1 == pid && !/resumed>|F_GETFD|^[0-9]+ +(---|\+\+\+)/' "$trace"
+}
+
+# count WHAT EXACTLY: of the lines on stdin, printed.
+count() {
+    local lines counted
+    lines=$(cat)
+    counted=$(printf '%s' "$lines" | grep -c . || true)
+    checks=$((checks + 1))
+    echo "$1: $counted"
+    if [ "$counted" != "$2" ]; then
+        fail "$1: $counted instead of $2"
+        printf '%s\n' "$lines" | head -n 10 >&2
+    fi
+}
+
+# --- What a signal costs, beside what sends it: the handler's write, the return from it, the wait, and
+# for poll the reading that empties the channel. A busy loop is not written to. Watching a signal whose
+# handler is there: one change of the mask, and none for leaving it.
+sending='gettid\(|getpid\(|tgkill\('
+for backend in epoll poll; do
+    traced all "" "$backend" signals
+    each=$([ "$backend" = epoll ] && echo 3 || echo 4)
+    count "$backend: calls for a hundred signals" $((each * 100)) \
+        < <(own_between 1 | grep -vE "$sending")
+    traced all "" "$backend" busy-signals
+    [ "$said" = "told 1 time" ] || fail "$backend busy-signals said '$said'"
+    count "$backend: calls for a hundred signals to a busy loop" 100 \
+        < <(own_between 1 | grep -vE "$sending")
+    traced all "" "$backend" restart-signal
+    count "$backend: calls for watching a known signal a hundred times" 100 < <(own_between 1)
+done
+
+# --- What a child costs. To watch it: a descriptor, its registration, a question, and the wait of that
+# turn. Its end: the wait, a question, std's own wait, and closing (unregistering first with epoll).
+for backend in epoll poll; do
+    traced all "" "$backend" child-calls
+    [ "$said" = "told 1 time" ] || fail "$backend child-calls said '$said'"
+    # poll has no registration.
+    more=$([ "$backend" = epoll ] && echo 1 || echo 0)
+    count "$backend: calls for watching a child, and a turn" $((3 + more)) < <(own_between 1)
+    count "$backend: calls for the end of a child" $((4 + more)) < <(own_between 3)
+done
+
+# --- Children: no process descriptors (an old kernel, a filter that does not know them), none to be had
+# (an error of the start), and questions that are interrupted.
+for backend in epoll poll; do
+    for error in ENOSYS EPERM; do
+        inject pidfd_open "error=$error" "$backend" child "told Some(3) CHILD"
+        inject pidfd_open "error=$error" "$backend" kill-child sent
+    done
+    for error in EMFILE ENFILE ENOMEM; do
+        inject pidfd_open "error=$error" "$backend" child "refused Register $(errno $error)"
+    done
+    # Any number of times in a row.
+    for when in 1 1..3 1+2; do
+        inject waitid "error=EINTR:when=$when" "$backend" child "told Some(3) CHILD"
+        inject waitid "error=EINTR:when=$when" "$backend" kill-child sent
+    done
+    for error in ESRCH EPERM EINVAL ENOSYS; do
+        inject pidfd_send_signal "error=$error" "$backend" kill-child "refused Kill $(errno $error)"
+    done
+    # A wait that is interrupted again and again.
+    for when in 1+2 1..3; do
+        for scenario in child signals; do
+            expected=$([ "$scenario" = child ] && echo "told Some(3) CHILD" || echo told)
+            waits=$([ "$backend" = epoll ] && echo epoll_pwait,epoll_pwait2 || echo ppoll)
+            traced "$waits" "$waits:error=EINTR:when=$when" "$backend" "$scenario"
+            grep -q '(INJECTED)' "$trace" || fail "$backend $scenario: EINTR was never injected"
+            [ "$said" = "$expected" ] || fail "$backend $scenario, interrupted, said '$said'"
+        done
+    done
+done
+# The descriptor is there and cannot be registered.
+for error in ENOSPC ENOMEM; do
+    inject epoll_ctl "error=$error:when=$((own + 1))" epoll child "refused Register $(errno $error)"
+done
+
+# --- Signals: a handler that cannot be installed, at each of the calls it takes, and a mask that cannot
+# be changed. It can be tried again.
+for backend in epoll poll; do
+    for call in rt_sigaction rt_sigprocmask; do
+        traced "$call" "" "$backend" signal
+        [ "$said" = "told 3 times" ] || fail "$backend signal said '$said'"
+        places=$(awk -v call="$call(" 'index($0, call) { n++ } /SIGUSR1|\[USR1/ && index($0, call) { print n }' \
+            "$trace" | sort -un)
+        [ -n "$places" ] || fail "$backend signal: no $call for the signal"
+        for place in $places; do
+            inject "$call" "error=ENOMEM:when=$place" "$backend" signal \
+                "refused Register $(errno ENOMEM), then told 3 times"
+        done
+    done
+    # The handler's write fails: the loop finds the flag, and whoever was interrupted keeps errno.
+    inject write error=EAGAIN:when=1 "$backend" signal-errno "errno 34, told 1 time"
 done
 
 # --- Torture: the n-th call of each kind fails, for every n until there is no n-th call.
