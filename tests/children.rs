@@ -35,25 +35,34 @@ fn main() {
             a_childs_end_ends_a_wait_and_once_returns_with_it,
             the_run_ends_with_the_last_child,
             a_watcher_is_stopped_before_its_callback,
+            an_end_before_the_start_is_told,
+            an_end_long_before_the_start_is_told,
+            stopping_and_starting_around_the_end_loses_nothing,
+            an_end_that_was_queued_when_the_watcher_was_stopped_is_told_after_the_next_start,
             clear_pending_forgets_the_end,
             starting_twice_is_starting_once,
             a_stale_key_is_refused,
             it_says_which_process_it_watches,
+            priorities_are_honoured,
             the_list_of_watchers_names_it_and_nothing_internal,
             a_watcher_without_a_reference_does_not_keep_the_loop,
             something_fed_has_no_status,
             a_callback_may_be_replaced_and_the_process_stays,
             the_callback_is_shown_the_process_and_the_status_is_the_same,
             a_process_given_back_before_its_end_can_be_waited_for,
+            a_process_given_back_after_its_end_knows_its_status,
             a_process_is_not_given_back_by_its_own_callback_or_by_a_stranger,
             a_signal_is_sent_to_the_process,
             a_signal_to_a_process_that_is_over_is_an_error,
             a_number_that_is_no_signal_is_not_sent,
+            a_traced_child_tells_each_stop_and_continuation_once,
             an_untraced_child_tells_its_end_only,
             tracing_can_be_turned_on_and_off_while_started,
+            a_traced_process_that_is_owned_tells_everything,
             tracing_any_child_tells_the_stops_of_all,
             any_child_is_reported_once_with_its_own_status,
             any_child_that_ended_before_the_start_is_reported,
+            watchers_of_one_and_of_any_are_both_told_once,
             any_child_goes_on_after_a_stop_with_what_it_has_not_told,
             a_watcher_of_any_child_may_free_itself_while_more_have_ended,
             a_child_reaped_by_somebody_else_is_one_error_and_no_busy_wait,
@@ -61,13 +70,21 @@ fn main() {
             with_sigchld_ignored_later_the_end_is_told_without_a_status,
             with_sigchld_ignored_before_nothing_hangs,
             a_process_that_is_not_ours_is_one_error,
+            a_thread_is_no_process_and_one_error,
+            clear_pending_before_the_next_iteration_forgets_an_early_end,
+            an_early_end_taken_back_by_a_stop_does_not_end_once,
+            a_watcher_started_after_another_has_found_the_end_is_told_the_same,
+            the_loop_verifies_itself_while_children_are_watched,
+            a_forked_process_is_told_without_a_child_of_its_own,
             a_number_that_no_process_can_have_is_invalid_input,
             other_children_can_be_waited_for_undisturbed,
             the_end_of_a_child_that_nobody_watches_does_not_end_once,
+            two_watchers_of_one_process_are_both_told,
             a_callback_may_free_its_own_watcher,
             a_callback_may_free_everything,
             a_callback_may_start_another_child,
             a_nested_run_in_a_callback_tells_of_another_child,
+            a_panic_leaves_the_other_watchers_their_event,
             three_hundred_children_that_end_at_once_are_all_told,
             descriptors_are_given_back,
             a_freed_watcher_of_an_ended_process_leaves_no_zombie,
@@ -253,6 +270,111 @@ fn a_watcher_is_stopped_before_its_callback() {
     assert_eq!(active.take(), [(true, true)]);
 }
 
+fn an_end_before_the_start_is_told() {
+    let mut ev = ev();
+    let process = ends_with(9);
+    process.until_ended();
+    let (watcher, told) = watch(&mut ev, process);
+    assert!(watcher.is_active(&ev));
+    assert_eq!(told.len(), 0, "not by the start");
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.take(), [(process.pid(), exited(9), CHILD)]);
+    // Started in a callback: the next iteration tells, without waiting.
+    let process = ends_with(10);
+    process.until_ended();
+    let log = Log::new();
+    let inner = log.clone();
+    ev.timer(ZERO, ZERO, move |ev, _| {
+        ev.child_pid(process.pid(), note(&inner)).start(ev).unwrap();
+    })
+    .start(&mut ev);
+    ev.after(secs(50), |_| {});
+    let begun = Instant::now();
+    ev.run_mode(Run::Once).unwrap();
+    assert_eq!(log.len(), 0);
+    ev.run_mode(Run::Once).unwrap();
+    assert_eq!(log.take(), [(process.pid(), exited(10), CHILD)]);
+    assert!(begun.elapsed() < secs(45));
+}
+
+fn an_end_long_before_the_start_is_told() {
+    let mut ev = ev();
+    let early = ends_with(1);
+    early.until_ended();
+    // Others come and go, and every signal there is to come has come.
+    for code in 2..5 {
+        let process = ends_with(code);
+        let (_, told) = watch(&mut ev, process);
+        assert!(!ev.run().unwrap());
+        assert_eq!(told.take(), [(process.pid(), exited(code), CHILD)]);
+    }
+    assert_eq!(zombie(), Some(early.pid() as i32), "nobody has taken its status");
+    let (_, told) = watch(&mut ev, early);
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.take(), [(early.pid(), exited(1), CHILD)]);
+}
+
+fn stopping_and_starting_around_the_end_loses_nothing() {
+    // Where the end falls between these steps.
+    for end_before in 0..5 {
+        let mut ev = ev();
+        let (process, gate) = held_until(4);
+        let mut gate = Some(gate);
+        let log = Log::new();
+        let watcher = ev.child_pid(process.pid(), note(&log));
+        let steps: [fn(Child, &mut EvLoop); 4] = [
+            |watcher, ev| {
+                watcher.start(ev).unwrap();
+            },
+            |watcher, ev| {
+                watcher.stop(ev);
+            },
+            |_, ev| look(ev),
+            |watcher, ev| {
+                watcher.start(ev).unwrap();
+            },
+        ];
+        for (n, step) in steps.iter().enumerate() {
+            if n == end_before {
+                gate.take().unwrap().open();
+                process.until_ended();
+            }
+            step(watcher, &mut ev);
+            assert_eq!(log.len(), 0, "step {n}, end before {end_before}");
+        }
+        if let Some(gate) = gate {
+            gate.open();
+        }
+        assert!(!ev.run().unwrap());
+        assert_eq!(log.take(), [(process.pid(), exited(4), CHILD)], "end before {end_before}");
+        assert!(!watcher.is_active(&ev) && !has_children());
+        ev.verify();
+    }
+}
+
+fn an_end_that_was_queued_when_the_watcher_was_stopped_is_told_after_the_next_start() {
+    let mut ev = ev();
+    let process = ends_with(6);
+    process.until_ended();
+    let (watcher, told) = watch(&mut ev, process);
+    // By now its status was taken from the system, and its event stands behind this callback.
+    ev.check(move |ev, e| {
+        e.watcher.free(ev);
+        assert!(watcher.is_pending(ev));
+        watcher.stop(ev);
+        assert!(!watcher.is_pending(ev));
+    })
+    .start(&mut ev);
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.len(), 0);
+    assert!(!has_children());
+    watcher.start(&mut ev).unwrap();
+    assert!(ev.has_refs());
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.take(), [(process.pid(), exited(6), CHILD)]);
+    ev.verify();
+}
+
 fn clear_pending_forgets_the_end() {
     let mut ev = ev();
     let process = ends_with(6);
@@ -314,6 +436,20 @@ fn it_says_which_process_it_watches() {
     let pid = owned.id();
     let owner = ev.child(owned, |_, _| {});
     assert_eq!(owner.pid(&ev), Some(pid));
+}
+
+fn priorities_are_honoured() {
+    let mut ev = ev();
+    let log = Log::new();
+    for (name, priority) in [("low", -1), ("lowest", -2), ("high", 2), ("middle", 0)] {
+        let process = ends_with(0);
+        process.until_ended();
+        let watcher = ev.child_pid(process.pid(), says!(log, name));
+        watcher.set_priority(&mut ev, priority).start(&mut ev).unwrap();
+        assert_eq!(watcher.priority(&ev), priority);
+    }
+    look(&mut ev);
+    assert_eq!(log.take(), ["high", "middle", "low", "lowest"]);
 }
 
 fn the_list_of_watchers_names_it_and_nothing_internal() {
@@ -429,6 +565,39 @@ fn a_process_given_back_before_its_end_can_be_waited_for() {
     assert!(!ev.run().unwrap());
     assert_eq!(Some(process.wait().unwrap()), exited(13));
     assert!(watcher.into_process(&mut ev).is_none(), "once");
+}
+
+fn a_process_given_back_after_its_end_knows_its_status() {
+    let mut ev = ev();
+    let any = ev.reap_any(|_, _| {});
+    for together in [false, true] {
+        if together {
+            // Who takes the status from the system must not take it from the handle.
+            any.set_ref(&mut ev, false).start(&mut ev).unwrap();
+        }
+        let mut process = spawn(14);
+        let input = process.stdin.take();
+        let told = Count::new();
+        let count = told.clone();
+        let watcher = ev.child(process, move |_, _| {
+            count.up();
+        });
+        watcher.start(&mut ev).unwrap();
+        drop(input);
+        assert!(!ev.run().unwrap());
+        assert_eq!(told.get(), 1);
+        let mut process = watcher.into_process(&mut ev).unwrap();
+        assert_eq!(Some(process.wait().unwrap()), exited(14));
+        assert!(process.kill().is_ok(), "the handle knows that there is nobody to kill");
+    }
+    // Taken from the system, and not told yet.
+    let mut process = spawn(15);
+    end(&mut process);
+    let watcher = ev.child(process, |_, _| panic!("it was freed")).start(&mut ev).unwrap();
+    assert!(!has_children());
+    let mut process = watcher.into_process(&mut ev).unwrap();
+    look(&mut ev);
+    assert_eq!(Some(process.wait().unwrap()), exited(15));
 }
 
 fn a_process_is_not_given_back_by_its_own_callback_or_by_a_stranger() {
@@ -553,6 +722,39 @@ fn await_told(ev: &mut EvLoop, log: &Log<Told>, count: usize) -> Vec<Told> {
     log.take()
 }
 
+fn a_traced_child_tells_each_stop_and_continuation_once() {
+    let mut ev = ev();
+    let (process, gate) = held_until(1);
+    let log = Log::new();
+    let watcher = ev.child_pid(process.pid(), note(&log));
+    watcher.set_trace(&mut ev, true).unwrap().start(&mut ev).unwrap();
+    for _ in 0..2 {
+        stop(process);
+        let told = await_told(&mut ev, &log, 1);
+        assert_eq!(told, [(process.pid(), stopped(libc::SIGSTOP), CHILD)]);
+        assert_eq!(told[0].1.unwrap().stopped_signal(), Some(libc::SIGSTOP));
+        look(&mut ev);
+        assert_eq!(log.len(), 0, "once");
+        assert!(watcher.is_active(&ev));
+        go_on(process);
+        let told = await_told(&mut ev, &log, 1);
+        assert_eq!(told, [(process.pid(), continued(), CHILD)]);
+        assert!(told[0].1.unwrap().continued());
+        look(&mut ev);
+        assert_eq!(log.len(), 0, "once");
+    }
+    // While the loop waits.
+    let waiter = when_asleep(move || assert!(process.send(libc::SIGSTOP)));
+    ev.run_mode(Run::Once).unwrap();
+    assert_eq!(log.take(), [(process.pid(), stopped(libc::SIGSTOP), CHILD)]);
+    waiter.wait();
+    go_on(process);
+    gate.open();
+    assert!(!ev.run().unwrap());
+    let told = log.take();
+    assert_eq!(told.last(), Some(&(process.pid(), exited(1), CHILD)), "{told:?}");
+}
+
 fn an_untraced_child_tells_its_end_only() {
     let mut ev = ev();
     let (process, gate) = held_until(1);
@@ -595,6 +797,25 @@ fn tracing_can_be_turned_on_and_off_while_started() {
     gate.open();
     assert!(!ev.run().unwrap());
     assert_eq!(told.take(), [(process.pid(), exited(1), CHILD)]);
+}
+
+fn a_traced_process_that_is_owned_tells_everything() {
+    let mut ev = ev();
+    let mut owned = spawn(2);
+    let input = owned.stdin.take();
+    let process = Process::of(&owned);
+    let log = Log::new();
+    let watcher = ev.child(owned, note(&log)).set_trace(&mut ev, true).unwrap();
+    watcher.start(&mut ev).unwrap();
+    stop(process);
+    assert_eq!(await_told(&mut ev, &log, 1), [(process.pid(), stopped(libc::SIGSTOP), CHILD)]);
+    go_on(process);
+    assert_eq!(await_told(&mut ev, &log, 1), [(process.pid(), continued(), CHILD)]);
+    drop(input);
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), [(process.pid(), exited(2), CHILD)]);
+    let mut owned = watcher.into_process(&mut ev).unwrap();
+    assert_eq!(Some(owned.wait().unwrap()), exited(2));
 }
 
 fn tracing_any_child_tells_the_stops_of_all() {
@@ -669,6 +890,38 @@ fn any_child_that_ended_before_the_start_is_reported() {
     let expected = [(processes[0].pid(), exited(1), CHILD), (processes[1].pid(), exited(2), CHILD)];
     assert_eq!(told, expected);
     assert!(any.is_active(&ev));
+}
+
+fn watchers_of_one_and_of_any_are_both_told_once() {
+    let mut ev = ev();
+    let (one, one_gate) = held_until(1);
+    let (other, other_gate) = held_until(2);
+    let (unwatched, unwatched_gate) = held_until(3);
+    let (first, told_first) = watch(&mut ev, one);
+    let all = Log::new();
+    let any = ev.reap_any(note(&all)).start(&mut ev).unwrap();
+    // Started after it.
+    let (second, told_second) = watch(&mut ev, other);
+    for gate in [one_gate, other_gate, unwatched_gate] {
+        gate.open();
+    }
+    for process in [one, other, unwatched] {
+        process.until_ended();
+    }
+    look(&mut ev);
+    look(&mut ev);
+    let (one, other, unwatched) = (
+        (one.pid(), exited(1), CHILD),
+        (other.pid(), exited(2), CHILD),
+        (unwatched.pid(), exited(3), CHILD),
+    );
+    assert_eq!(told_first.take(), [one]);
+    assert_eq!(told_second.take(), [other]);
+    let mut told = all.take();
+    told.sort_by_key(|(_, status, _)| status.unwrap().code());
+    assert_eq!(told, [one, other, unwatched]);
+    assert!(!first.is_active(&ev) && !second.is_active(&ev) && any.is_active(&ev));
+    assert!(!has_children());
 }
 
 fn any_child_goes_on_after_a_stop_with_what_it_has_not_told() {
@@ -819,6 +1072,93 @@ fn a_process_that_is_not_ours_is_one_error() {
     }
 }
 
+fn a_thread_is_no_process_and_one_error() {
+    let (say, said) = mpsc::channel();
+    let (over, until) = mpsc::channel::<()>();
+    let other = thread::spawn(move || {
+        say.send(thread_number()).unwrap();
+        until.recv().unwrap();
+    });
+    let thread = Process::with_pid(said.recv().unwrap());
+    let mut ev = ev();
+    let (watcher, told) = watch(&mut ev, thread);
+    rests(&mut ev);
+    assert_eq!(told.take(), [unknown(thread)]);
+    assert!(!watcher.is_active(&ev));
+    over.send(()).unwrap();
+    other.join().unwrap();
+}
+
+fn clear_pending_before_the_next_iteration_forgets_an_early_end() {
+    let mut ev = ev();
+    let process = ends_with(6);
+    process.until_ended();
+    let (watcher, told) = watch(&mut ev, process);
+    // The start has found out about it and the event is not queued yet: whatever this takes back, what
+    // is told afterwards is the end, or that nobody knows it.
+    watcher.clear_pending(&mut ev);
+    assert!(!ev.run().unwrap(), "and it ends");
+    for (_, status, ready) in told.take() {
+        assert_eq!(status.is_none(), ready.contains(Events::ERROR), "{status:?} {ready:?}");
+    }
+    assert!(!watcher.is_active(&ev));
+}
+
+fn an_early_end_taken_back_by_a_stop_does_not_end_once() {
+    let mut ev = ev();
+    let process = ends_with(6);
+    process.until_ended();
+    let (watcher, told) = watch(&mut ev, process);
+    watcher.stop(&mut ev);
+    let fired = Count::new();
+    ev.timer(ms(20), ZERO, fired.ups()).start(&mut ev);
+    ev.run_mode(Run::Once).unwrap();
+    assert_eq!((fired.get(), told.len()), (1, 0));
+}
+
+fn a_watcher_started_after_another_has_found_the_end_is_told_the_same() {
+    let mut ev = ev();
+    let process = ends_with(6);
+    process.until_ended();
+    let (_, first) = watch(&mut ev, process);
+    let (_, second) = watch(&mut ev, process);
+    assert!(!ev.run().unwrap());
+    assert_eq!(first.take(), [(process.pid(), exited(6), CHILD)]);
+    assert_eq!(second.take(), [(process.pid(), exited(6), CHILD)]);
+}
+
+fn the_loop_verifies_itself_while_children_are_watched() {
+    let mut ev = ev();
+    ev.verify();
+    let (process, gate) = held_until(0);
+    let (watcher, _) = watch(&mut ev, process);
+    ev.verify();
+    watcher.set_trace(&mut ev, true).unwrap();
+    look(&mut ev);
+    ev.verify();
+    watcher.stop(&mut ev);
+    ev.verify();
+    watcher.start(&mut ev).unwrap();
+    gate.open();
+    assert!(!ev.run().unwrap());
+    ev.verify();
+}
+
+fn a_forked_process_is_told_without_a_child_of_its_own() {
+    let mut ev = ev();
+    let (process, gate) = held_until(6);
+    let (_, told) = watch(&mut ev, process);
+    let (forked, go) = held(|| {
+        ev.after_fork().unwrap();
+        assert!(!ev.run().unwrap());
+        assert_eq!(told.take(), [unknown(process)]);
+    });
+    gate.open();
+    process.until_ended();
+    go.open();
+    assert_eq!(forked.wait().code(), Some(0));
+}
+
 fn a_number_that_no_process_can_have_is_invalid_input() {
     let mut ev = ev();
     for pid in [0, i32::MAX as u32 + 1, u32::MAX] {
@@ -869,6 +1209,39 @@ fn the_end_of_a_child_that_nobody_watches_does_not_end_once() {
     assert_eq!((fired.get(), told.len()), (1, 0));
     assert_eq!(stranger.wait().code(), Some(2));
     opener.wait();
+}
+
+fn two_watchers_of_one_process_are_both_told() {
+    let mut ev = ev();
+    let mut owned = spawn(17);
+    let input = owned.stdin.take();
+    let pid = owned.id();
+    let log = Log::new();
+    let by_number = |ev: &mut EvLoop| {
+        let told = log.clone();
+        ev.child_pid(pid, move |_, e| told.push(("number", e.status))).start(ev).unwrap()
+    };
+    let first = by_number(&mut ev);
+    let told = log.clone();
+    let owner = ev.child(owned, move |_, e| {
+        told.push(("owner", e.status));
+        assert_eq!(Some(e.process.unwrap().wait().unwrap()), exited(17));
+    });
+    owner.start(&mut ev).unwrap();
+    let second = by_number(&mut ev);
+    let third = by_number(&mut ev);
+    third.stop(&mut ev);
+    drop(input);
+    assert!(!ev.run().unwrap());
+    let mut told = log.take();
+    told.sort_by_key(|(who, _)| *who);
+    let status = exited(17);
+    assert_eq!(told, [("number", status), ("number", status), ("owner", status)]);
+    assert!([first, owner, second].iter().all(|watcher| !watcher.is_active(&ev)));
+    // The third was not there.
+    third.start(&mut ev).unwrap();
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), [("number", None)]);
 }
 
 fn a_callback_may_free_its_own_watcher() {
@@ -988,6 +1361,36 @@ fn a_nested_run_in_a_callback_tells_of_another_child() {
     assert!(!ev.run().unwrap());
     let (three, four) = (exited(3), exited(4));
     assert_eq!(log.take(), [("in", three), ("out", three), ("in", four), ("out", four)]);
+}
+
+fn a_panic_leaves_the_other_watchers_their_event() {
+    let mut ev = ev();
+    let log = Log::new();
+    let processes = [1, 2, 3].map(ends_with);
+    for process in processes {
+        process.until_ended();
+    }
+    ev.child_pid(processes[0].pid(), says!(log, "before")).start(&mut ev).unwrap();
+    let bad = ev.child_pid(processes[1].pid(), |_, _| panic!("on purpose"));
+    bad.start(&mut ev).unwrap();
+    ev.child_pid(processes[2].pid(), says!(log, "after")).start(&mut ev).unwrap();
+    assert_eq!(panic_of(|| ev.run()).as_deref(), Some("on purpose"));
+    ev.verify();
+    assert_eq!((log.take(), ev.depth()), (vec!["before"], 0));
+    assert!(!bad.is_active(&ev) && !bad.is_pending(&ev));
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), ["after"]);
+    // One of any keeps what it has not told.
+    let count = Count::new();
+    let told = count.clone();
+    let any = ev.reap_any(move |_, _| assert!(told.up() != 1, "on purpose"));
+    any.start(&mut ev).unwrap();
+    for code in 1..=3 {
+        ends_with(code).until_ended();
+    }
+    assert_eq!(panic_of(|| ev.run()).as_deref(), Some("on purpose"));
+    look(&mut ev);
+    assert_eq!(count.get(), 3);
 }
 
 fn three_hundred_children_that_end_at_once_are_all_told() {
