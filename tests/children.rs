@@ -39,7 +39,7 @@ fn main() {
             an_end_long_before_the_start_is_told,
             stopping_and_starting_around_the_end_loses_nothing,
             an_end_that_was_queued_when_the_watcher_was_stopped_is_told_after_the_next_start,
-            clear_pending_forgets_the_end,
+            clear_pending_leaves_the_end_to_the_next_start,
             starting_twice_is_starting_once,
             a_stale_key_is_refused,
             it_says_which_process_it_watches,
@@ -375,7 +375,7 @@ fn an_end_that_was_queued_when_the_watcher_was_stopped_is_told_after_the_next_st
     ev.verify();
 }
 
-fn clear_pending_forgets_the_end() {
+fn clear_pending_leaves_the_end_to_the_next_start() {
     let mut ev = ev();
     let process = ends_with(6);
     process.until_ended();
@@ -388,10 +388,10 @@ fn clear_pending_forgets_the_end() {
     .start(&mut ev);
     assert!(!ev.run().unwrap());
     assert_eq!(told.len(), 0);
-    // Nobody knows its status any more.
+    // Nobody else can tell it any more, so the next start does.
     watcher.start(&mut ev).unwrap();
     assert!(!ev.run().unwrap());
-    assert_eq!(told.take(), [unknown(process)]);
+    assert_eq!(told.take(), [(process.pid(), exited(6), CHILD)]);
 }
 
 fn starting_twice_is_starting_once() {

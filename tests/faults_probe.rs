@@ -51,6 +51,12 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("busy-signals", busy_signals),
     ("restart-signal", restart_signal),
     ("idle", idle),
+    #[cfg(feature = "stat")]
+    ("stat", files::stat),
+    #[cfg(feature = "stat")]
+    ("stat-look", files::look),
+    #[cfg(feature = "stat")]
+    ("stat-poll", files::poll),
 ];
 
 fn main() {
@@ -732,4 +738,116 @@ fn idle(backend: Backend) -> String {
     mark();
     drop(far);
     "rested".to_owned()
+}
+
+#[cfg(feature = "stat")]
+mod files {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use evloop::Stat;
+
+    use super::*;
+
+    /// A file of its own, removed at the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static NUMBER: AtomicUsize = AtomicUsize::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("evloop-faults-{}-{number}", std::process::id());
+            let path = std::fs::canonicalize(std::env::temp_dir()).unwrap().join(name);
+            std::fs::write(&path, "").unwrap();
+            Self(path)
+        }
+
+        fn append(&self) {
+            let mut file = std::fs::File::options().append(true).open(&self.0).unwrap();
+            file.write_all(b"x").unwrap();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    /// A started stat watcher, and whether the file was there whenever it was called.
+    fn watched(ev: &mut EvLoop, file: &Scratch) -> (Stat, Rc<RefCell<Vec<bool>>>) {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&told);
+        let watcher = ev.stat(&file.0, Duration::from_millis(100), move |ev, e| {
+            assert_ne!(e.prev, e.attr);
+            log.borrow_mut().push(e.attr.exists());
+            ev.break_loop(evloop::Break::One);
+        });
+        (watcher.start(ev).unwrap(), told)
+    }
+
+    /// Runs until the watcher was told, or until it has looked several times in vain.
+    fn run_until_told(ev: &mut EvLoop) {
+        let enough = ev.after(Duration::from_secs(2), |ev| ev.break_loop(evloop::Break::One));
+        assert!(ev.run().unwrap());
+        ev.verify();
+        enough.free(ev);
+    }
+
+    /// Two changes of a file: told, whatever became of the hints, which is what the answer begins with.
+    pub(super) fn stat(backend: Backend) -> String {
+        let mut ev = match try_ev(backend) {
+            Ok(ev) => ev,
+            Err(error) => return refused(&error),
+        };
+        let file = Scratch::new();
+        let (watcher, told) = watched(&mut ev, &file);
+        let how = if watcher.is_hinted(&ev) { "hinted" } else { "polled" };
+        for n in 1..3 {
+            file.append();
+            while told.borrow().iter().filter(|there| **there).count() < n {
+                let before = told.borrow().len();
+                run_until_told(&mut ev);
+                assert!(told.borrow().len() > before, "{how}, and not told of change {n}");
+                // A look that failed was a change as well; so is the file that is there again.
+                if watcher.attr(&ev).exists() {
+                    break;
+                }
+            }
+            assert_eq!(watcher.attr(&ev).size, n as u64);
+        }
+        watcher.free(&mut ev);
+        format!("{how}, told")
+    }
+
+    /// One look, between the marks.
+    pub(super) fn look(backend: Backend) -> String {
+        let (mut ev, file) = (ev(backend), Scratch::new());
+        let (watcher, _) = watched(&mut ev, &file);
+        mark();
+        let attr = watcher.refresh(&mut ev);
+        mark();
+        let missing = evloop::FileAttr::default();
+        assert_eq!(attr.exists(), attr != missing, "missing, with fields that are not zero");
+        if attr.exists() { "there".to_owned() } else { "missing".to_owned() }
+    }
+
+    /// A few looks at intervals at a file that does not change.
+    pub(super) fn poll(backend: Backend) -> String {
+        let builder = EvLoop::builder().env(false).backend(backend).stat_hints(false);
+        let (mut ev, file) = (builder.build().unwrap(), Scratch::new());
+        let (_, told) = watched(&mut ev, &file);
+        let end = Rc::new(Cell::new(false));
+        let flag = Rc::clone(&end);
+        ev.after(Duration::from_millis(450), move |ev| {
+            flag.set(true);
+            ev.break_loop(evloop::Break::One);
+        });
+        mark();
+        while !end.get() {
+            ev.run().unwrap();
+        }
+        mark();
+        format!("told {:?}", told.borrow())
+    }
 }

@@ -3,6 +3,7 @@
 //! loop.md 3.6, 1.4, 1.5, 2, design.md D9, reliability.md §4. With hints the cases run on the real clock
 //! and wait for word from the kernel; without them the clock is a mock, where looking takes no time.
 
+#![cfg(feature = "stat")]
 #![allow(clippy::unwrap_used)]
 
 #[path = "suite/files.rs"]

@@ -3,6 +3,7 @@
 //!
 //! loop.md 3.6, 1.9, design.md D9, reliability.md §4.
 
+#![cfg(feature = "stat")]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "suite/files.rs"]
@@ -94,6 +95,11 @@ fn threads() -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The name of this thread.
+fn thread_name() -> String {
+    fs::read_to_string("/proc/thread-self/comm").unwrap().trim_end().to_owned()
 }
 
 /// Waits until there are these threads and no others: one that has been told to end needs a moment.
@@ -368,6 +374,35 @@ fn a_relative_path_starts_at_the_working_directory_of_the_moment() {
     nothing_more(&mut ev, &told);
     std::env::set_current_dir("/").unwrap();
     assert!(!next(&mut ev, &told).1.exists());
+}
+
+#[test]
+fn a_relative_path_that_is_hinted_follows_the_working_directory_too() {
+    let name = "a_relative_path_that_is_hinted_follows_the_working_directory_too";
+    let Some(_dog) = alone(name) else { return };
+    let scratch = two_places();
+    std::env::set_current_dir(scratch.path("one")).unwrap();
+    let mut ev = ev(Backend::Epoll);
+    let (_, told) = watch_often(&mut ev, "file");
+    std::env::set_current_dir(scratch.path("two")).unwrap();
+    let end = Instant::now() + secs(2);
+    while told.len() == 0 && Instant::now() < end {
+        ev.turn(Some(ms(100))).unwrap();
+    }
+    let sizes: Vec<_> = told.take().iter().map(|(prev, attr)| (prev.size, attr.size)).collect();
+    assert_eq!(sizes, [(1, 2)]);
+}
+
+#[test]
+fn the_name_of_the_thread_for_hints_is_documented() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = ["watch/stat.rs", "lib.rs", "engine/builder.rs"];
+    let documented = files.iter().any(|file| {
+        let text = fs::read_to_string(source.join(file)).unwrap();
+        let comments = text.lines().filter(|line| line.trim_start().starts_with("//"));
+        comments.into_iter().any(|line| line.contains("notify-rs inotify"))
+    });
+    assert!(documented, "no comment of {files:?} says that it is `notify-rs inotify loop`");
 }
 
 #[test]
@@ -748,7 +783,7 @@ fn a_forked_child_that_takes_over_has_hints_of_its_own() {
             assert_eq!(next(&mut ev, &told).1.size, 5);
             missing.free(&mut ev);
             watcher.stop(&mut ev);
-            assert_eq!(threads().len(), 1);
+            await_threads(&[thread_name()]);
             watcher.start(&mut ev).unwrap();
             append(&path, "again");
             assert_eq!(next(&mut ev, &told).1.size, 10);

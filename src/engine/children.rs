@@ -365,10 +365,9 @@ impl EvLoop {
                 return;
             }
             // What is asked about one may be more than what was looked for, and never less.
-            match self.wait_for(found.pid, changes) {
-                Ok(Some(status)) => self.tell_change(found.pid, Some(status)),
-                // Somebody else was faster.
-                Ok(None) | Err(_) => {}
+            // Unless somebody else was faster.
+            if let Ok(Some(status)) = self.wait_for(found.pid, changes) {
+                self.tell_change(found.pid, Some(status));
             }
         }
     }

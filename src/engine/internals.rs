@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 
-use super::remote::WOKEN;
+use super::remote::GATHERED_OUTSIDE;
 use super::tenants::{IoCallback, IoSlot, Kind};
 use super::{EvLoop, Head, Key};
 use crate::event::{Events, Interest};
@@ -68,7 +68,7 @@ impl EvLoop {
     /// shall a host that waits for our descriptor.
     pub(super) fn gathered_outside(&self) {
         if self.has(Self::GATHERED) {
-            self.shared.flag(WOKEN);
+            self.shared.flag(GATHERED_OUTSIDE);
         }
     }
 

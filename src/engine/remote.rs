@@ -32,6 +32,8 @@ pub(crate) const POSTED: u32 = 4;
 pub(crate) const NOTIFIED: u32 = 8;
 /// A signal came that somebody in this loop listens to.
 pub(crate) const SIGNALLED: u32 = 16;
+/// The loop itself has gathered something outside of a wait.
+pub(crate) const GATHERED_OUTSIDE: u32 = 64;
 /// A watched file may have changed.
 #[cfg(feature = "stat")]
 pub(crate) const HINTED: u32 = 32;

@@ -63,11 +63,11 @@ const SHORTEST_INTERVAL: u64 = 100_000_000;
 /// On known local file systems the system hints when to look, so a change is told at once, nothing is
 /// polled, and any number of watchers in one directory cost one watch of the system
 /// ([`is_hinted`](Stat::is_hinted)). Elsewhere (network file systems, a limit of the system reached, hints
-/// turned off with [`Builder::stat_hints`](crate::Builder::stat_hints)) it looks at its interval. While the
-/// path, or directories on the way to it, are missing it does both.
+/// turned off with [`Builder::stat_hints`](crate::Builder::stat_hints)) it looks at its interval. It does both
+/// while the path, or directories on the way to it, are missing, and for relative paths.
 ///
-/// The hints come through one thread, which is started with the first stat watcher of the process and
-/// serves all loops.
+/// The hints come through one thread, `notify-rs inotify loop`, which is started with the first stat watcher
+/// of the process, serves all loops, and ends with the last one.
 ///
 /// # Sharp edges
 ///
@@ -78,8 +78,8 @@ const SHORTEST_INTERVAL: u64 = 100_000_000;
 ///   second change of the same size within one of them cannot be seen. Where that matters, start a timer of
 ///   a bit more than a second in the callback and act when it is due.
 /// * **Not hinted**, on hinted file systems: that the file was read (its `accessed` time), writes through a
-///   memory map, writes through a hard link in another directory, renaming a directory above the parent.
-///   If you need those, turn hints off.
+///   memory map, a hard link made to it and writes through one made since the last look, renaming a directory
+///   above the parent or losing the right to search it. If you need those, turn hints off.
 /// * **A relative path** is resolved at every look, so changing the working directory changes what it means.
 /// * To swallow a change of one's own, call [`refresh`](Stat::refresh) after it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -114,7 +114,15 @@ struct File {
 
 impl File {
     fn coverage(&self) -> Coverage {
-        self.hints.borrow().as_ref().map_or(Coverage::None, |(_, hints)| hints.coverage())
+        match self.hints.borrow().as_ref().map(|(_, hints)| hints.coverage()) {
+            None => Coverage::None,
+            // A look may have failed where the one before it found a way to hint; and a change of the
+            // working directory, which gives a relative path another meaning, is hinted by nobody.
+            Some(Coverage::Full) if !self.attr.get().exists() || self.path.is_relative() => {
+                Coverage::Partial
+            }
+            Some(coverage) => coverage,
+        }
     }
 
     /// Looks, and remembers what was before if that is something else.

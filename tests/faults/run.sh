@@ -326,6 +326,66 @@ for error in EMFILE ENFILE ENOMEM; do
     torture eventfd2 $error poll
 done
 
+# next_statx: the number, among those of the first thread, of the first statx after the first mark.
+# Strace counts per thread.
+next_statx() {
+    awk '/getppid\(/ { print n[$1] + 1; exit } /statx\(/ { n[$1]++ }' "$trace"
+}
+
+# --- Stat watchers: what the system refuses makes them poll, and they are told all the same.
+traced inotify_init1 "" epoll stat
+[ "$said" = "hinted, told" ] || fail "stat without a fault said '$said'"
+for backend in epoll poll; do
+    for error in EMFILE ENFILE ENOMEM ENOSYS; do
+        inject inotify_init1 "error=$error" "$backend" stat "polled, told"
+    done
+    for error in ENOSPC ENOMEM EACCES ENOENT; do
+        inject inotify_add_watch "error=$error" "$backend" stat "polled, told"
+    done
+    # The thread for hints: the one that tries it out cannot be started, or the second, or none.
+    for when in 1 2 1+; do
+        inject clone,clone3 "error=EAGAIN:when=$when" "$backend" stat "polled, told"
+    done
+    # Kernels and sandboxes without statx.
+    inject statx error=ENOSYS "$backend" stat "hinted, told"
+    inject statx error=ENOSYS "$backend" stat-look there
+
+    # What cannot be looked at is missing; an interrupted look is made again.
+    traced statx,getppid "" "$backend" stat-look
+    look=$(next_statx)
+    at_most 1 "$backend: calls to look once" < <(between)
+    for error in EACCES EIO ENOMEM ELOOP ENOTDIR; do
+        inject statx "error=$error:when=$look" "$backend" stat-look missing
+    done
+    inject statx "error=EINTR:when=$look" "$backend" stat-look there
+    inject statx "error=EINTR:when=$look..$((look + 2))" "$backend" stat-look there
+
+    # Missing for one look: both are changes. Then it goes on.
+    traced statx,getppid "" "$backend" stat-poll
+    [ "$said" = "told []" ] || fail "$backend stat-poll said '$said'"
+    at_most 5 "$backend: looks in 450 ms at an interval of 100 ms" < <(between)
+    look=$(next_statx)
+    for error in EACCES EIO; do
+        inject statx "error=$error:when=$look" "$backend" stat-poll "told [false, true]"
+    done
+    inject statx "error=EINTR:when=$look" "$backend" stat-poll "told []"
+done
+
+# Each call of each kind fails once, those of the thread for hints included.
+for fault in inotify_init1:EMFILE inotify_add_watch:ENOSPC inotify_rm_watch:EINVAL statx:EINTR \
+    statfs:EACCES epoll_create1:EMFILE eventfd2:EMFILE epoll_ctl:ENOMEM epoll_wait:EINTR; do
+    for ((n = 1; n < 60; n++)); do
+        traced "${fault%:*}" "${fault%:*}:error=${fault#*:}:when=$n" poll stat
+        case $said in
+            "hinted, told" | "polled, told" | "refused "*) ;;
+            *) fail "stat with $fault:$n said '$said'" ;;
+        esac
+        grep -q '(INJECTED)' "$trace" || break
+    done
+    [ "$n" -gt 1 ] || fail "stat: $fault was never injected"
+    [ "$n" -lt 60 ] || fail "stat: $fault has no end"
+done
+
 # --- Nothing is printed, and nobody minds a standard error that cannot take anything (R15).
 for backend in epoll poll; do
     said=$("$probe" "$backend" everything 2>/dev/full </dev/null) || fail "$backend with a full stderr"

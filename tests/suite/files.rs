@@ -145,6 +145,13 @@ pub fn settle(ev: &mut EvLoop) {
     ev.run_mode(evloop::Run::NoWait).expect("a turn");
 }
 
+/// Returns when everything that has happened until now is hinted, to this loop and all others. Without
+/// it the hints of one change may come to a loop one after the other, and not in the same iteration.
+#[track_caller]
+pub fn await_hints() {
+    settle(&mut EvLoop::builder().env(false).build().expect("a loop to ask with"));
+}
+
 /// Adds to the end of a file: its size changes, so it is a change however coarse the clocks are.
 pub fn append(path: &Path, text: &str) {
     use std::io::Write;
