@@ -45,10 +45,27 @@ fn complaint(name: &str) -> Option<String> {
     };
     let Some(source) = source else { return Some(format!("{name}: no file {}", path.display())) };
     let test = parts[parts.len() - 1];
-    // Written out, or the first argument of a macro that makes tests.
-    let forms = [format!("\nfn {test}() {{"), format!("!({test}, ")];
-    let exists = forms.iter().any(|form| source.contains(form));
+    let exists = if parts.len() == 2 && has_no_harness(parts[0]) {
+        // It runs what stands in its list, and nothing else.
+        source.contains(&format!("\nfn {test}(")) && listed(&source).any(|case| case == test)
+    } else {
+        // Written out, or the first argument of a macro that makes tests.
+        let forms = [format!("\nfn {test}() {{"), format!("!({test}, ")];
+        forms.iter().any(|form| source.contains(form))
+    };
     (!exists).then(|| format!("{name}: no such test in {}", path.display()))
+}
+
+/// Whether a binary calls its cases itself.
+fn has_no_harness(binary: &str) -> bool {
+    let manifest = read(&root().join("Cargo.toml")).unwrap();
+    manifest.contains(&format!("[[test]]\nname = \"{binary}\"\nharness = false\n"))
+}
+
+/// The names in the lists of cases, `cases![…]`.
+fn listed(source: &str) -> impl Iterator<Item = &str> {
+    let lists = source.split("cases![").skip(1).filter_map(|rest| rest.split(']').next());
+    lists.flat_map(|list| list.split(',')).map(str::trim)
 }
 
 #[test]
@@ -78,4 +95,11 @@ fn a_name_without_a_test_is_found_out() {
     for wrong in ["nowhere::x", "features_doc::x", "io::nowhere::x", "io::io_edge::x"] {
         assert!(complaint(wrong).is_some(), "{wrong}");
     }
+}
+
+#[test]
+fn a_case_of_a_binary_without_a_harness_must_be_in_its_list() {
+    assert!(has_no_harness("faults_probe") && !has_no_harness("features_doc"));
+    let source = "main(cases![\n    one,\n    two,\n]);\nfn one() {}\nfn three() {}";
+    assert_eq!(listed(source).filter(|case| !case.is_empty()).collect::<Vec<_>>(), ["one", "two"]);
 }
