@@ -43,6 +43,7 @@ const KIND: Kind = Kind::Child;
 ///   of ours.
 /// * **Freeing does not kill**, as dropping a `std::process::Child` does not. The process goes on, and
 ///   when it ends, stays a zombie until this program ends.
+/// * **A child that a debugger holds** when it ends is told of when the debugger lets it go.
 /// * **Stops and continuations coalesce** in the kernel: it remembers the last one.
 /// * A pipe to the child's standard input stays open as long as the `std::process::Child` that the
 ///   watcher owns: take it out before.
