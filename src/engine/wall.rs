@@ -296,7 +296,10 @@ impl EvLoop {
         if let ClockWatch::Told(key) = self.periodics.watch {
             self.remove_io(key);
             self.periodics.watch = ClockWatch::NotYet;
+        }
+        if !self.periodics.heap.is_empty() {
             self.watch_clock();
+            // What was told meanwhile was told to the parent.
             self.periodics.was_set = true;
         }
     }
