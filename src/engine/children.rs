@@ -124,10 +124,12 @@ impl EvLoop {
         }
         self.children.of.entry(pid).or_default().push(key);
         self.activate(Kind::Child, key);
-        // It may have ended before, and then nothing will say so again.
+        // It may have ended before, and then nothing will say so again: unless its handle has just said that
+        // it has not, and a descriptor will tell.
+        let told = |slot: &ChildSlot| slot.head.has(ChildSlot::OWNER) && slot.io.is_some();
         if is_any {
             self.ask_about_any();
-        } else if !ended {
+        } else if !ended && (traced || !self.children.slots.get(key).is_some_and(told)) {
             self.ask_about(pid);
         }
         if self.children.slots.get(key).is_some_and(|slot| !slot.changes.is_empty()) {
