@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use evloop::{EvLoop, SendError};
 
-fn main() -> evloop::Result<()> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ev = EvLoop::new()?;
 
     // A notifier says that something happened, not how often.
@@ -23,12 +23,12 @@ fn main() -> evloop::Result<()> {
         }
     });
     progress.start(&mut ev);
-    let worker = thread::spawn(move || {
+    let worker = spawn(move || {
         for _ in 0..100_000 {
             done.fetch_add(1, Ordering::Release);
             notifier.notify();
         }
-    });
+    })?;
 
     // A channel carries each value. When the last sender is gone its watcher stops.
     let mut sum = 0;
@@ -39,7 +39,7 @@ fn main() -> evloop::Result<()> {
         }
     });
     numbers.start(&mut ev);
-    let producer = thread::spawn(move || {
+    let producer = spawn(move || {
         for n in 1..=1000 {
             let mut value = n;
             // Full: the loop is behind. A real program would drop, or do something else meanwhile.
@@ -48,15 +48,15 @@ fn main() -> evloop::Result<()> {
                 thread::yield_now();
             }
         }
-    });
+    })?;
 
     // A closure runs on the loop's thread.
     let remote = ev.remote();
-    let poster = thread::spawn(move || {
+    let poster = spawn(move || {
         remote.post(|ev| {
             say(ev, &format!("posted from a thread, run by the loop at depth {}", ev.depth()))
         })
-    });
+    })?;
 
     ev.run()?;
     for thread in [worker, producer] {
@@ -64,6 +64,11 @@ fn main() -> evloop::Result<()> {
     }
     poster.join().expect("the thread does not panic");
     Ok(())
+}
+
+/// Not `thread::spawn`, which panics when the system has no thread to give.
+fn spawn<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
+    thread::Builder::new().spawn(job)
 }
 
 /// Not `println!`, which panics when nobody reads standard output any more.

@@ -2,7 +2,7 @@
 # The torture loop of reliability.md 5 over the examples: each system call fails in turn, the first time
 # it is made, the second time, and so on until a run comes by no failure any more (or a limit is reached).
 # Whatever fails, an example must end in success or with an error of its own (exit status 0 or 1): no
-# panic, no signal, no hang. Only the main thread is traced: a child that an example leaves behind would be
+# panic, no signal, no hang. On epoll, and the waits of poll on poll. Only the main thread is traced: a child that an example leaves behind would be
 # waited for. Needs strace.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,8 +17,9 @@ trap 'rm -rf "$dir"' EXIT
 faults='
 epoll_create1 EMFILE ENOMEM
 epoll_ctl ENOSPC ENOMEM
-epoll_pwait EINTR
-epoll_pwait2 ENOSYS EINTR
+epoll_pwait EINTR ENOMEM
+epoll_pwait2 ENOSYS EINTR ENOMEM
+ppoll EINTR ENOMEM
 eventfd2 EMFILE ENFILE
 timerfd_create EMFILE ENOSYS
 timerfd_settime EINVAL
@@ -27,6 +28,9 @@ pidfd_send_signal EPERM
 waitid EINTR
 inotify_init1 EMFILE
 inotify_add_watch ENOSPC
+statx EIO
+clone3 EAGAIN
+pipe2 EMFILE
 socketpair EMFILE
 dup3 EBUSY
 '
@@ -38,7 +42,8 @@ torture() {
     local log=$dir/$example.$call.$errno
     for n in $(seq "$LIMIT"); do
         status=0
-        timeout 10 strace -qq -o "$log.trace" -e "trace=$call" -e "inject=$call:error=$errno:when=$n" \
+        EVLOOP_FLAGS=$([ "$call" = ppoll ] && echo poll || echo epoll) \
+            timeout 10 strace -qq -o "$log.trace" -e "trace=$call" -e "inject=$call:error=$errno:when=$n" \
             "$examples/$example" </dev/null >"$log.out" 2>"$log.err" || status=$?
         if [ "$status" -gt 1 ] || grep -q 'panicked' "$log.err"; then
             echo "FAILED: $example with failure $n of $call by $errno ended with $status" >&2
