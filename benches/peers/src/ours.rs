@@ -18,7 +18,9 @@ use crate::workload::{
 pub struct Ours;
 
 fn new_loop() -> EvLoop {
-    EvLoop::new().expect("a loop")
+    // To see what the counters cost: they are off by default.
+    let metrics = std::env::var_os("PEERS_METRICS").is_some();
+    EvLoop::builder().metrics(metrics).build().expect("a loop")
 }
 
 fn watch_quiet(ev: &mut EvLoop, fd: OwnedFd) -> Io {
