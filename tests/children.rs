@@ -93,6 +93,16 @@ fn main() {
             a_child_ended_in_another_thread_is_told,
             a_forked_process_is_told_that_a_child_is_not_its_own,
             a_forked_process_that_did_not_take_over_changes_nothing_for_its_parent,
+            a_handle_that_was_waited_for_tells_what_it_knows_and_opens_nothing,
+            a_status_that_a_handle_takes_at_the_start_is_told_to_everybody,
+            a_number_that_another_child_has_by_now_is_not_mistaken_for_it,
+            a_status_that_a_callback_waits_for_is_told,
+            a_handle_does_not_wait_for_another_child_that_has_its_number,
+            an_end_taken_back_after_a_restart_is_told_after_the_next_start,
+            tracing_turned_on_tells_of_a_stop_that_is_there,
+            a_child_in_a_debuggers_hands_is_no_busy_wait_and_told_when_it_is_let_go,
+            a_descriptor_that_fails_is_not_the_only_way,
+            a_sigchld_from_before_its_watcher_is_no_news_later,
         ],
     );
 }
@@ -1572,4 +1582,261 @@ fn a_forked_process_that_did_not_take_over_changes_nothing_for_its_parent() {
     let mut ev = own.unwrap();
     assert!(!ev.run().unwrap());
     assert_eq!(told.take(), [(process.pid(), exited(6), CHILD)]);
+}
+
+/// A handle that was waited for: its process ended with 7.
+fn waited_for() -> std::process::Child {
+    let mut process = spawn(7);
+    drop(process.stdin.take());
+    assert_eq!(process.wait().unwrap().code(), Some(7));
+    process
+}
+
+fn a_handle_that_was_waited_for_tells_what_it_knows_and_opens_nothing() {
+    let mut ev = ev();
+    let process = waited_for();
+    let pid = process.id();
+    let (log, before) = (Log::new(), descriptors());
+    ev.child(process, note(&log)).start(&mut ev).unwrap();
+    assert_eq!(descriptors(), before);
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), [(pid, exited(7), CHILD)]);
+}
+
+fn a_status_that_a_handle_takes_at_the_start_is_told_to_everybody() {
+    for with_another in [false, true] {
+        let mut ev = ev();
+        let all = Log::new();
+        let any = ev.reap_any(note(&all)).start(&mut ev).unwrap();
+        let mut process = spawn(9);
+        let other = with_another.then(|| watch(&mut ev, Process::of(&process)).1);
+        end(&mut process);
+        let (pid, log) = (process.id(), Log::new());
+        ev.child(process, note(&log)).start(&mut ev).unwrap();
+        look(&mut ev);
+        for log in [Some(&log), other.as_ref(), Some(&all)].into_iter().flatten() {
+            assert_eq!(log.take(), [(pid, exited(9), CHILD)], "another: {with_another}");
+        }
+        any.stop(&mut ev);
+        assert!(!ev.run().unwrap());
+    }
+}
+
+/// A child that ends with `code` and has a number that was another's before.
+fn with_number(pid: u32, code: i32) -> Process {
+    for _ in 0..200 {
+        if std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_err() {
+            skip("the next number cannot be chosen here");
+        }
+        let process = ends_with(code);
+        if process.pid() == pid {
+            process.until_ended();
+            return process;
+        }
+        process.wait();
+    }
+    skip("somebody else has the number")
+}
+
+fn a_number_that_another_child_has_by_now_is_not_mistaken_for_it() {
+    let mut ev = ev();
+    let process = waited_for();
+    let other = with_number(process.id(), 5);
+    let (log, all) = (Log::new(), Log::new());
+    ev.child(process, note(&log)).start(&mut ev).unwrap();
+    assert_eq!(zombie(), Some(other.pid() as i32), "it is not taken");
+    ev.reap_any(note(&all)).start(&mut ev).unwrap();
+    look(&mut ev);
+    assert_eq!(log.take(), [(other.pid(), exited(7), CHILD)]);
+    assert_eq!(all.take(), [(other.pid(), exited(5), CHILD)]);
+    assert!(!has_children());
+}
+
+/// A watcher whose callback, when it is fed, waits for its process by the handle that it is shown.
+fn waits_when_fed(ev: &mut EvLoop, process: std::process::Child, log: &Log<Told>) -> Child {
+    let log = log.clone();
+    ev.child(process, move |_, e| {
+        if e.ready == Events::CUSTOM {
+            e.process.unwrap().wait().unwrap();
+        } else {
+            log.push((e.pid, e.status, e.ready));
+        }
+    })
+}
+
+fn a_status_that_a_callback_waits_for_is_told() {
+    let mut ev = ev();
+    let (mut process, log) = (spawn(7), Log::new());
+    drop(process.stdin.take());
+    let pid = process.id();
+    let watcher = waits_when_fed(&mut ev, process, &log).start(&mut ev).unwrap();
+    watcher.feed(&mut ev, Events::CUSTOM);
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), [(pid, exited(7), CHILD)]);
+}
+
+fn a_handle_does_not_wait_for_another_child_that_has_its_number() {
+    if !setting().descriptors {
+        // Without, there is nothing but the number.
+        return;
+    }
+    let mut ev = ev();
+    let (handle, log) = (spawn(7), Log::new());
+    let process = Process::of(&handle);
+    let watcher = ev.child(handle, note(&log)).start(&mut ev).unwrap();
+    process.send(libc::SIGKILL);
+    process.wait();
+    let other = with_number(process.pid(), 5);
+    assert!(!ev.run().unwrap());
+    assert_eq!(log.take(), [unknown(other)]);
+    assert!(!watcher.is_active(&ev));
+    assert_eq!(other.wait().code(), Some(5));
+}
+
+fn an_end_taken_back_after_a_restart_is_told_after_the_next_start() {
+    let mut ev = ev();
+    let process = ends_with(6);
+    process.until_ended();
+    let (watcher, told) = watch(&mut ev, process);
+    watcher.stop(&mut ev);
+    watcher.start(&mut ev).unwrap();
+    assert_eq!(watcher.clear_pending(&mut ev), CHILD);
+    assert!(!ev.run().unwrap(), "nothing is left to wait for");
+    assert_eq!(told.len(), 0);
+    watcher.start(&mut ev).unwrap();
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.take(), [(process.pid(), exited(6), CHILD)]);
+}
+
+fn tracing_turned_on_tells_of_a_stop_that_is_there() {
+    let mut ev = ev();
+    let (process, gate) = held_until(1);
+    let (watcher, told) = watch(&mut ev, process);
+    let any = Log::new();
+    let of_any = ev.reap_any(note(&any)).start(&mut ev).unwrap();
+    stop(process);
+    look(&mut ev);
+    assert_eq!((told.len(), any.len()), (0, 0));
+    watcher.set_trace(&mut ev, true).unwrap();
+    look(&mut ev);
+    assert_eq!(told.take(), [(process.pid(), stopped(libc::SIGSTOP), CHILD)]);
+    watcher.free(&mut ev);
+    let (other, other_gate) = held_until(1);
+    stop(other);
+    look(&mut ev);
+    of_any.set_trace(&mut ev, true).unwrap();
+    look(&mut ev);
+    assert_eq!(any.take(), [(other.pid(), stopped(libc::SIGSTOP), CHILD)]);
+    for process in [process, other] {
+        go_on(process);
+    }
+    drop((gate, other_gate));
+}
+
+/// What this process has used of a processor.
+fn processor_time() -> Duration {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: writes to a local, which zeros have made valid.
+    let usage = unsafe {
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), 0);
+        usage.assume_init()
+    };
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Duration::from_micros(micros(usage.ru_utime) + micros(usage.ru_stime))
+}
+
+fn a_child_in_a_debuggers_hands_is_no_busy_wait_and_told_when_it_is_let_go() {
+    let mut ev = ev();
+    let (process, _gate) = held_until(0);
+    let (mut seized, say) = pipe();
+    let debugger = fork(|| {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: attaches to another process and touches no memory.
+        let held = unsafe { libc::ptrace(libc::PTRACE_SEIZE, process.pid(), nothing, nothing) };
+        (&say).write_all(&[u8::from(held == 0)]).unwrap();
+        loop {
+            thread::park();
+        }
+    });
+    let mut held = [0];
+    std::io::Read::read_exact(&mut seized, &mut held).unwrap();
+    if held == [0] {
+        skip("nothing may be traced here");
+    }
+    let (watcher, told) = watch(&mut ev, process);
+    assert!(process.send(libc::SIGKILL));
+    let (iterations, used) = (ev.iteration(), processor_time());
+    ev.after(ms(200), |ev| ev.break_loop(Break::One));
+    ev.run().unwrap();
+    assert!(ev.iteration() - iterations < 20 && processor_time() - used < ms(100), "a busy wait");
+    assert!(told.len() == 0 && watcher.is_active(&ev));
+    debugger.send(libc::SIGKILL);
+    assert!(!ev.run().unwrap());
+    assert_eq!(told.take(), [(process.pid(), killed(libc::SIGKILL), CHILD)]);
+    debugger.wait();
+    ev.verify();
+}
+
+fn a_descriptor_that_fails_is_not_the_only_way() {
+    let mut ev = ev();
+    let (process, gate) = held_until(3);
+    let (_, first) = watch(&mut ev, process);
+    let (_, second) = watch(&mut ev, process);
+    let is_process = |number: &i32| {
+        let target = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap_or_default();
+        target.to_string_lossy().contains("pidfd")
+    };
+    let number = (3..64).find(is_process);
+    if setting().backend == Backend::Poll {
+        // Closed under the loop's feet for one wait: epoll does not mind, poll does.
+        let (mut waits, number) = (0, number);
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let restore = move |number: i32| {
+            // SAFETY: the number was closed below and is nobody else's; closing it once more is not an
+            // error of the loop's then.
+            assert_eq!(
+                unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&null), number) },
+                number
+            );
+        };
+        let close = move || {
+            waits += 1;
+            if let (Some(number), 1) = (number, waits) {
+                // SAFETY: the case is about this descriptor's being closed.
+                assert_eq!(unsafe { libc::close(number) }, 0);
+            }
+        };
+        let mut wakes = 0;
+        let reopen = move || {
+            wakes += 1;
+            if let (Some(number), 1) = (number, wakes) {
+                restore(number);
+            }
+        };
+        ev.on_wait(close, reopen);
+    }
+    look(&mut ev);
+    gate.open();
+    assert!(!ev.run().unwrap());
+    for log in [first, second] {
+        assert_eq!(log.take(), [(process.pid(), exited(3), CHILD)]);
+    }
+    ev.verify();
+}
+
+fn a_sigchld_from_before_its_watcher_is_no_news_later() {
+    let mut ev = ev();
+    let (process, _gate) = held_until(0);
+    let child = ev.child_pid(process.pid(), |_, _| {}).set_trace(&mut ev, true).unwrap();
+    child.start(&mut ev).unwrap();
+    raise(libc::SIGCHLD);
+    look(&mut ev);
+    let log = Log::new();
+    ev.signal(libc::SIGCHLD, log.says("child")).start(&mut ev).unwrap();
+    ev.signal(libc::SIGUSR1, log.says("user")).start(&mut ev).unwrap();
+    raise(libc::SIGUSR1);
+    look(&mut ev);
+    assert_eq!(log.take(), ["user"]);
+    child.stop(&mut ev);
+    process.send(libc::SIGKILL);
 }

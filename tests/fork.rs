@@ -64,6 +64,10 @@ const CASES: &[(&str, Case)] = cases![
     a_child_that_did_not_take_over_does_not_wake_the_parent,
     a_periodic_first_started_before_the_takeover_has_the_clock_watched_after_it,
     fork_watchers_that_wait_are_work_for_a_host,
+    a_fork_on_the_way_to_the_wait_leaves_the_parent_its_wake_ups,
+    a_loop_that_follows_goes_on_in_a_child_that_was_forked_on_the_way_to_the_wait,
+    fork_watchers_are_called_before_a_loop_that_took_over_in_a_prepare_watcher_waits,
+    a_hosted_loop_taken_over_in_a_fork_watcher_of_its_host_works_in_both,
 ];
 
 fn epoll() -> Builder {
@@ -1359,4 +1363,201 @@ fn fork_watchers_that_wait_are_work_for_a_host(builder: fn() -> Builder) {
         assert_eq!((forks.get(), ev.next_deadline()), (1, None));
     })
     .join();
+}
+
+// --- on the way to the wait ----------------------------------------------------------------------
+
+const WAYS: [&str; 4] = ["prepare", "before", "after", "rule"];
+
+/// Has the next pass fork once on its way to the wait, or right behind it. The child's number comes out, 0
+/// in the child.
+fn forks_on_the_way(ev: &mut EvLoop, way: &str, clock: &MockClock) -> Rc<Cell<i32>> {
+    let pid = Rc::new(Cell::new(-1));
+    let result = Rc::clone(&pid);
+    let fork = move || {
+        if result.get() == -1 {
+            // SAFETY: this process has one thread, so the child may do whatever this one may.
+            result.set(unsafe { libc::fork() });
+            if result.get() == 0 {
+                // SAFETY: takes a number; its signal ends the process.
+                unsafe { libc::alarm(20) };
+            }
+        }
+    };
+    match way {
+        "prepare" => {
+            ev.prepare(move |_, _| fork()).start(ev).set_ref(ev, false);
+        }
+        "before" => ev.on_wait(fork, || ()),
+        "after" => ev.on_wait(|| (), fork),
+        _ => {
+            let mut asked = 0;
+            let rule = Schedule::by(move |now| {
+                asked += 1;
+                // The first time is the start, the second the jump.
+                if asked == 2 {
+                    fork();
+                }
+                Some(now + secs(36000))
+            });
+            ev.periodic(rule, nothing).start(ev).set_ref(ev, false);
+            clock.set_wall(clock.wall() + secs(7200));
+        }
+    }
+    pid
+}
+
+/// Ends the process if it is the child, else waits for the child.
+fn part(pid: i32, verdict: impl FnOnce()) {
+    if pid == 0 {
+        let status = if catch_unwind(AssertUnwindSafe(verdict)).is_ok() { 0 } else { 101 };
+        // SAFETY: ends the process here: what the parent has on its stack is the parent's.
+        unsafe { libc::_exit(status) };
+    }
+    Process(pid).join();
+}
+
+fn a_fork_on_the_way_to_the_wait_leaves_the_parent_its_wake_ups(builder: fn() -> Builder) {
+    for way in WAYS {
+        let clock = MockClock::new();
+        let builder = if way == "rule" { builder().mock_clock(&clock) } else { builder() };
+        let mut ev = builder.build().unwrap();
+        let told = Count::new();
+        let (watcher, notifier) = ev.notifier(told.ups());
+        watcher.start(&mut ev);
+        let pid = forks_on_the_way(&mut ev, way, &clock);
+        // In the child this would take the bell's word away from the parent, if it polled.
+        notifier.notify();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let first = ev.run_mode(Run::Once);
+            if pid.get() == 0 && way != "after" {
+                assert_eq!(kind(first), ErrorKind::Forked, "{way}");
+                assert_eq!(told.get(), 0, "{way}");
+            }
+            ev.verify();
+        }));
+        part(pid.get(), || {
+            outcome.unwrap();
+            assert_eq!(kind(ev.run_mode(Run::NoWait)), ErrorKind::Forked, "{way}");
+        });
+        assert_eq!(told.get(), 1, "{way}");
+        let (near, far) = ready_pair();
+        ev.io(near, Interest::READ, counts(&told)).start(&mut ev).unwrap();
+        run_until(&mut ev, &told, 2);
+        drop(far);
+    }
+}
+
+fn a_loop_that_follows_goes_on_in_a_child_that_was_forked_on_the_way_to_the_wait(
+    builder: fn() -> Builder,
+) {
+    for way in WAYS {
+        let clock = MockClock::new();
+        let builder = if way == "rule" { builder().mock_clock(&clock) } else { builder() };
+        let mut ev = builder.follow_fork(true).build().unwrap();
+        let (near, far) = ready_pair();
+        let log = Log::new();
+        ev.on_fork(log.says("fork")).start(&mut ev).set_ref(&mut ev, false);
+        let says = log.clone();
+        ev.io(near, Interest::READ, move |ev, e| {
+            says.push("io");
+            e.watcher.stop(ev);
+        })
+        .start(&mut ev)
+        .unwrap();
+        let pid = forks_on_the_way(&mut ev, way, &clock);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            assert!(!ev.run_mode(Run::Once).unwrap());
+            if pid.get() == 0 && way == "after" {
+                // The report had come already.
+                assert_eq!(log.take(), ["io"]);
+                ev.run_mode(Run::NoWait).unwrap();
+                assert_eq!(log.take(), ["fork"]);
+            } else {
+                let expected: &[_] = if pid.get() == 0 { &["fork", "io"] } else { &["io"] };
+                assert_eq!(log.take(), expected, "{way}");
+            }
+            ev.verify();
+        }));
+        part(pid.get(), || outcome.unwrap());
+        drop(far);
+    }
+}
+
+fn fork_watchers_are_called_before_a_loop_that_took_over_in_a_prepare_watcher_waits(
+    builder: fn() -> Builder,
+) {
+    let mut ev = builder().build().unwrap();
+    let log = Log::new();
+    ev.on_fork(log.says("fork")).start(&mut ev).set_ref(&mut ev, false);
+    let pid = Rc::new(Cell::new(-1));
+    let (says, forked) = (log.clone(), Rc::clone(&pid));
+    ev.prepare(move |ev, e| {
+        e.watcher.stop(ev);
+        says.push("prepare");
+        // SAFETY: this process has one thread, so the child may do whatever this one may.
+        forked.set(unsafe { libc::fork() });
+        if forked.get() == 0 {
+            // SAFETY: takes a number; its signal ends the process.
+            unsafe { libc::alarm(20) };
+            ev.after_fork().unwrap();
+        }
+    })
+    .start(&mut ev);
+    let says = log.clone();
+    ev.after(ms(1), move |_| says.push("timer"));
+    let outcome = catch_unwind(AssertUnwindSafe(|| ev.run().unwrap()));
+    part(pid.get(), || {
+        outcome.unwrap();
+        assert_eq!(log.take(), ["prepare", "fork", "timer"]);
+    });
+    assert_eq!(log.take(), ["prepare", "timer"]);
+}
+
+fn a_hosted_loop_taken_over_in_a_fork_watcher_of_its_host_works_in_both(builder: fn() -> Builder) {
+    for way in ["outside", "prepare", "before"] {
+        let mut inner = EvLoop::builder().backend(Backend::Epoll).env(false).build().unwrap();
+        let told = Count::new();
+        let (watcher, notifier) = inner.notifier(told.ups());
+        watcher.start(&mut inner);
+        let fd = inner.backend_fd().unwrap().as_raw_fd();
+        // SAFETY: the hosted loop is dropped after its host.
+        let number = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let inner = Rc::new(RefCell::new(inner));
+        let mut host = builder().follow_fork(true).build().unwrap();
+        let hosted = Rc::clone(&inner);
+        host.io(number, Interest::READ, move |_, _| {
+            hosted.borrow_mut().turn(Some(ZERO)).unwrap();
+        })
+        .start(&mut host)
+        .unwrap();
+        let hosted = Rc::clone(&inner);
+        host.on_fork(move |_, _| hosted.borrow_mut().after_fork().unwrap()).start(&mut host);
+        host.run_mode(Run::NoWait).unwrap();
+        let sane = |host: &mut EvLoop| {
+            host.after(ms(20), |ev| ev.break_loop(Break::All));
+            let before = host.iteration();
+            host.run().unwrap();
+            assert!(host.iteration() - before < 5, "{way}: it spins");
+            let count = told.get();
+            notifier.notify();
+            run_until(host, &told, count + 1);
+            host.verify();
+        };
+        if way == "outside" {
+            Process::fork(|| sane(&mut host)).join();
+        } else {
+            let pid = forks_on_the_way(&mut host, way, &MockClock::new());
+            host.after(ZERO, |_| ());
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                host.run_mode(Run::Once).unwrap();
+                if pid.get() == 0 {
+                    sane(&mut host);
+                }
+            }));
+            part(pid.get(), || outcome.unwrap());
+        }
+        sane(&mut host);
+        drop(host);
+    }
 }

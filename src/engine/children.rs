@@ -145,9 +145,20 @@ impl EvLoop {
         let siblings = self.children.of(pid).flat_map(|(_, slot)| slot.changes.iter());
         let mut known =
             siblings.map(|change| change.status).find(|status| status.is_none_or(is_end));
-        if known.is_none() {
-            let waited = self.children.slots.get(key).and_then(|slot| slot.cell.wait());
-            known = waited.and_then(Result::ok).flatten().map(Some);
+        let handle = self.children.slots.get(key).map(|slot| Rc::clone(&slot.cell));
+        if let Some(None) = known {
+            known = Some(handle.and_then(|handle| remembered(&*handle, pid)));
+        } else if let (None, Some(handle)) = (known, handle) {
+            let of = &self.children.of;
+            let others = of.contains_key(&pid) || of.contains_key(&0);
+            let is_there = || others && has_ended(pid);
+            let was_there = is_there();
+            let status = handle.wait().and_then(Result::ok).flatten();
+            if status.is_some() && was_there && !is_there() {
+                // The handle did not remember it, but has taken it from the kernel just now.
+                self.tell_change(pid, status);
+            }
+            known = status.map(Some);
         }
         let Some(status) = known else { return false };
         if let Some(slot) = self.children.slots.get_mut(key) {
@@ -374,16 +385,29 @@ impl EvLoop {
         }
     }
 
-    /// Waits for one process without waiting: takes one change from the kernel.
+    /// Waits for one process without waiting: takes one change from the kernel, or from a handle that was
+    /// waited for and remembers.
     fn wait_for(&self, pid: u32, changes: Changes) -> io::Result<Option<ExitStatus>> {
-        let io = self.children.of(pid).find_map(|(_, slot)| slot.io);
+        self.take_change(pid, changes).or_else(|e| {
+            let owner = self.children.of(pid).find(|(_, slot)| slot.head.has(ChildSlot::OWNER));
+            match owner.and_then(|(_, slot)| remembered(&*slot.cell, pid)) {
+                Some(status) => Ok(Some(status)),
+                None => Err(e),
+            }
+        })
+    }
+
+    fn take_change(&self, pid: u32, changes: Changes) -> io::Result<Option<ExitStatus>> {
+        // Those that know the end of their process say nothing about one that has its number now.
+        let open = || self.children.of(pid).filter(|(_, slot)| !slot.has_end());
+        let io = open().find_map(|(_, slot)| slot.io);
         let cell = io.and_then(|io| self.ios.get(io)).map(|slot| Rc::clone(&slot.cell));
         // By descriptor where there is one: a number may belong to another process by now.
         let who = match &cell {
             Some(cell) => Who::Descriptor(cell.fd(), pid),
             None => Who::Pid(pid),
         };
-        let owner = self.children.of(pid).find(|(_, slot)| slot.head.has(ChildSlot::OWNER));
+        let owner = open().find(|(_, slot)| slot.head.has(ChildSlot::OWNER));
         let Some((_, owner)) = owner else {
             return Ok(process::wait(who, changes, process::Take::Take)?.map(|found| found.status));
         };
@@ -396,11 +420,8 @@ impl EvLoop {
         }
         // The handle must learn of the end, or it would go on to signal a number that is not its
         // process's any more. It is asked only when there is an end: the number may be another's.
-        match process::wait(who.clone(), Changes::End, process::Take::Look) {
-            Ok(None) => return Ok(None),
-            Ok(Some(_)) => {}
-            // Or the handle was waited for, and remembers.
-            Err(e) => return owner.cell.wait().filter(|waited| waited.is_ok()).unwrap_or(Err(e)),
+        if process::wait(who.clone(), Changes::End, process::Take::Look)?.is_none() {
+            return Ok(None);
         }
         match owner.cell.wait() {
             Some(waited) => waited,
@@ -497,6 +518,20 @@ impl EvLoop {
             },
         };
         sent.map_err(|e| Error::os(ErrorKind::Kill, DOING, e))
+    }
+}
+
+/// Whether there is a child of this number that has ended and was not waited for.
+fn has_ended(pid: u32) -> bool {
+    matches!(process::wait(Who::Pid(pid), Changes::End, process::Take::Look), Ok(Some(_)))
+}
+
+/// What a handle knows that was waited for. One that was not would wait for whoever has the number now, so
+/// it is asked only if that is no child of ours.
+fn remembered(handle: &dyn ChildCallback, pid: u32) -> Option<ExitStatus> {
+    match process::wait(Who::Pid(pid), Changes::End, process::Take::Look) {
+        Ok(_) => None,
+        Err(_) => handle.wait()?.ok()?,
     }
 }
 
