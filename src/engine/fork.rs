@@ -29,7 +29,7 @@ impl EvLoop {
     }
 
     #[cold]
-    pub(super) fn follow(&mut self, doing: &'static str) -> Result<()> {
+    fn follow(&mut self, doing: &'static str) -> Result<()> {
         if self.options.follow_fork {
             self.after_fork()
         } else {

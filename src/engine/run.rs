@@ -166,12 +166,12 @@ impl EvLoop {
                 break;
             }
             // 2. again: any callback so far may have forked, and this may be the child.
-            if self.is_forked() {
-                self.follow(RUNNING)?;
+            self.be_unforked(RUNNING)?;
+            if self.has(Self::FORKED) {
                 continue;
             }
             // 7 to 13.
-            let flags = self.wait(mode, limit)?;
+            let Some(flags) = self.wait(mode, limit)? else { continue };
             // 14. Into the queues, in this order.
             self.queue_events(flags);
             // 15. Out of them.
@@ -235,8 +235,9 @@ impl EvLoop {
         !self.idles.roster.is_empty() && self.top_idle_band().is_some()
     }
 
-    /// Steps 7 to 13: returns what was sent from other threads, and what else is not as usual.
-    fn wait(&mut self, mode: Run, limit: Option<u64>) -> Result<u32> {
+    /// Steps 7 to 13: returns what was sent from other threads, and what else is not as usual; `None` in a
+    /// forked child that has just taken over and begins again.
+    fn wait(&mut self, mode: Run, limit: Option<u64>) -> Result<Option<u32>> {
         // 8. Time is read where it is needed.
         let mut previous = self.now.get();
         self.forget_time();
@@ -273,6 +274,8 @@ impl EvLoop {
             if !matches!(polled, Ok(Polled::Done)) {
                 match self.wait_ended_badly(polled, flags, wait)? {
                     Some(more) => flags = more,
+                    // The fork watchers come before anything is told to the new backend.
+                    None if self.has(Self::FORKED) => return Ok(None),
                     None => continue,
                 }
             }
@@ -283,7 +286,7 @@ impl EvLoop {
             if mode == Run::Once && !busy && !self.has_found_something(limit, flags) {
                 continue;
             }
-            return Ok(flags);
+            return Ok(Some(flags));
         }
     }
 
@@ -300,9 +303,6 @@ impl EvLoop {
             Ok(Polled::Forked) => {
                 self.shared.put_back(flags);
                 self.be_unforked(RUNNING)?;
-                // What is started in the child is told to its backend first, and its fork watchers are
-                // called without a sleep before.
-                self.shared.flag(WOKEN);
                 return Ok(None);
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
