@@ -885,6 +885,35 @@ fn what_changes_between_the_fork_and_taking_over_is_told() {
 }
 
 #[test]
+fn what_taking_over_has_found_is_not_told_to_a_watcher_that_is_stopped_then() {
+    let Some(_dog) =
+        alone("what_taking_over_has_found_is_not_told_to_a_watcher_that_is_stopped_then")
+    else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let path = scratch.file("file", "");
+    for backend in BACKENDS {
+        let mut ev = ev(backend);
+        let (watcher, told) = watch(&mut ev, &path);
+        append(&path, "news");
+        for start_again in [false, true] {
+            fork(|| {
+                ev.after_fork().unwrap();
+                watcher.stop(&mut ev);
+                if start_again {
+                    watcher.start(&mut ev).unwrap();
+                }
+                assert!(!watcher.is_pending(&ev));
+                nothing_more(&mut ev, &told);
+            })
+            .join();
+        }
+        assert!(next(&mut ev, &told).1.size > 0);
+    }
+}
+
+#[test]
 fn a_loop_that_follows_forks_has_its_hints_renewed_by_itself() {
     let name = "a_loop_that_follows_forks_has_its_hints_renewed_by_itself";
     let Some(_dog) = alone(name) else { return };

@@ -199,3 +199,19 @@ fn thousands_of_cleanups_come_in_order_stopped_ones_left_out() {
     drop(ev);
     assert_eq!(log.take(), (0..3000).filter(|n| n % 3 != 0).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_cleanup_that_feeds_itself_and_panics_is_left_at_last() {
+    let mut ev = ev();
+    let (called, log) = (Count::new(), Log::new());
+    let count = called.clone();
+    ev.on_close(move |ev, e| {
+        e.watcher.feed(ev, Events::CUSTOM);
+        assert!(count.up() > 1000, "again");
+    })
+    .start(&mut ev);
+    ev.on_close(log.says("other")).start(&mut ev);
+    assert_eq!(panic_of(|| drop(ev)).as_deref(), Some("again"));
+    assert!((1..10).contains(&called.get()), "called {} times", called.get());
+    assert_eq!(log.take(), ["other"]);
+}

@@ -218,3 +218,31 @@ fn the_next_deadline_is_now_when_a_notifier_has_called() {
     ev.turn(Some(ZERO)).unwrap();
     assert_eq!((count.get(), ev.next_deadline()), (1, None));
 }
+
+#[test]
+fn what_is_found_out_between_turns_is_heard_and_keeps_no_later_word_from_being_heard() {
+    let _dog = Watchdog::new(secs(120));
+    let mut guest = guest();
+    anchor(&mut guest);
+    guest.turn(Some(ZERO)).unwrap();
+    let is_heard = |guest: &EvLoop| {
+        let fd = guest.backend_fd().unwrap();
+        let mut fds = [rustix::event::PollFd::new(&fd, rustix::event::PollFlags::IN)];
+        rustix::event::poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() > 0
+    };
+    let log = Log::<Events>::new();
+    let told = log.clone();
+    // No child of this process, and it is known at once.
+    let child = guest.child_pid(std::process::id(), move |_, e| told.push(e.ready));
+    child.start(&mut guest).unwrap();
+    assert!(is_heard(&guest));
+    guest.turn(Some(ZERO)).unwrap();
+    assert_eq!(log.take(), [Events::CHILD | Events::ERROR]);
+    assert!(!is_heard(&guest));
+    // Taken back, it is no event; and whoever sends something is heard all the same.
+    child.start(&mut guest).unwrap().stop(&mut guest);
+    guest.turn(Some(ZERO)).unwrap();
+    assert!(log.len() == 0 && !is_heard(&guest));
+    guest.remote().wake();
+    assert!(is_heard(&guest));
+}

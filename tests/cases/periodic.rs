@@ -1014,6 +1014,22 @@ fn a_clock_set_to_before_1970_counts_as_1970_and_can_be_set_back() {
 }
 
 #[test]
+fn a_clock_set_near_the_end_of_time_stays_there() {
+    let (mut ev, clock) = ev_on_the_hour();
+    let end = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::MAX);
+    clock.set_wall(end - secs(1));
+    clock.advance(secs(2));
+    assert_eq!(clock.wall(), end, "and not at the beginning");
+    let called = Count::new();
+    ev.periodic(Schedule::at(end - secs(1)), called.ups()).start(&mut ev);
+    ev.run_mode(Run::NoWait).unwrap();
+    assert_eq!((called.get(), ev.wall_now()), (1, end));
+    clock.set_wall(SystemTime::UNIX_EPOCH);
+    clock.advance(secs(3));
+    assert_eq!(clock.wall(), SystemTime::UNIX_EPOCH + secs(3));
+}
+
+#[test]
 fn resume_computes_anew_what_has_an_interval_or_a_rule_and_fires_what_was_absolute() {
     let (mut ev, clock) = ev_on_the_hour();
     let log = Log::new();
