@@ -10,7 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -45,6 +45,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("child", child),
     ("kill-child", kill_child),
     ("child-calls", child_calls),
+    ("rival", rival),
+    ("told-again", told_again),
     ("signal", signal),
     ("signal-errno", signal_errno),
     ("signals", signals),
@@ -718,6 +720,70 @@ fn child_calls(backend: Backend) -> String {
     ev.run_mode(Run::Once).unwrap();
     mark();
     format!("told {} time", told.get())
+}
+
+/// Three children have ended, and a rival comes for the first one while they are asked about.
+fn rival(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let mut children: Vec<_> = (0..3).map(|_| program()).collect();
+    let first = children[0].0.id() as i32;
+    for (child, input) in children.drain(..) {
+        drop(input);
+        until_ended(child.id());
+    }
+    let rival = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        // SAFETY: a null pointer means that the status is not asked for. There may be no such child.
+        unsafe { libc::waitpid(first, std::ptr::null_mut(), libc::WNOHANG) == first }
+    });
+    let told = Rc::new(Cell::new(0));
+    let count = Rc::clone(&told);
+    let any = ev.reap_any(move |_, _| count.set(count.get() + 1));
+    mark();
+    any.start(&mut ev).unwrap();
+    mark();
+    ev.run_mode(Run::NoWait).unwrap();
+    let taken = i32::from(rival.join().unwrap());
+    format!("told {}, taken {taken}", told.get())
+}
+
+/// The backend's set is made anew, because it knows a file that no number leads to any more, and what the
+/// loop watches for itself is told again.
+fn told_again(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let (process, input) = program();
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&told);
+    let watcher = ev.child(process, move |_, e| {
+        let code = e.status.and_then(|status| status.code());
+        log.borrow_mut().push(format!("{code:?} {:?}", e.ready));
+    });
+    watcher.start(&mut ev).unwrap();
+    let ticks = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ticks);
+    let every = Schedule::every(Duration::from_millis(20));
+    let periodic = ev.periodic(every, move |_, _| count.set(count.get() + 1)).start(&mut ev);
+    let (near, mut far) = UnixStream::pair().unwrap();
+    let number = near.as_raw_fd();
+    let _keeps_the_file = near.try_clone().unwrap();
+    // SAFETY: the number is closed below, while it is watched: that is what this is about.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let io = ev.io(borrowed, Interest::READ, |_, _| {}).start(&mut ev).unwrap();
+    ev.run_mode(Run::NoWait).unwrap();
+    drop(near);
+    io.free(&mut ev);
+    far.write_all(b"ghost").unwrap();
+    for _ in 0..3 {
+        ev.run_mode(Run::NoWait).unwrap();
+    }
+    drop(input);
+    while told.borrow().is_empty() || ticks.get() < 2 {
+        ev.run_mode(Run::Once).unwrap();
+    }
+    periodic.stop(&mut ev);
+    assert!(!ev.run().unwrap());
+    ev.verify();
+    format!("told {}", told.borrow().join(", "))
 }
 
 /// Two seconds with nothing to do.

@@ -206,8 +206,10 @@ fn a_cleanup_that_feeds_itself_and_panics_is_left_at_last() {
     let (called, log) = (Count::new(), Log::new());
     let count = called.clone();
     ev.on_close(move |ev, e| {
-        e.watcher.feed(ev, Events::CUSTOM);
-        assert!(count.up() > 1000, "again");
+        if count.up() < 1000 {
+            e.watcher.feed(ev, Events::CUSTOM);
+        }
+        panic!("again");
     })
     .start(&mut ev);
     ev.on_close(log.says("other")).start(&mut ev);

@@ -277,6 +277,31 @@ for backend in epoll poll; do
         done
     done
 done
+# A rival takes one child between the look at it and the waiting for it: the others are told.
+for backend in epoll poll; do
+    traced waitid,getppid "" "$backend" rival
+    [ "$said" = "told 3, taken 0" ] || fail "$backend rival said '$said'"
+    # Strace counts per thread, and delays the end of the first look. Shells ask for their parent too.
+    look=$(awk '/getppid\(/ && n[$1] { print n[$1] + 1; exit } /waitid\(/ { n[$1]++ }' "$trace")
+    traced waitid "waitid:delay_exit=400000:when=$look" "$backend" rival
+    [ "$said" = "told 2, taken 1" ] || fail "$backend rival, delayed, said '$said'"
+done
+# Linux 5.3: a process descriptor can be had and not be waited by. Every other question is by number then.
+for backend in epoll poll; do
+    inject waitid error=EINVAL:when=1+2 "$backend" child "told Some(3) CHILD"
+done
+# What the loop watches for itself cannot be registered again: it finds another way.
+traced epoll_ctl "" epoll told-again -y
+for descriptor in pidfd timerfd; do
+    again=$(awk -v what="\\[$descriptor\\]" '/epoll_ctl\(/ { n++ }
+        /EPOLL_CTL_ADD/ && $0 ~ what && seen++ { print n; exit }' "$trace")
+    [ -n "$again" ] || { fail "told-again: $descriptor was not registered again"; continue; }
+    for error in ENOSPC ENOMEM; do
+        inject epoll_ctl "error=$error:when=$again" epoll told-again "told Some(3) CHILD" -y
+        at_most 0 "other registrations that were refused" < <(
+            grep INJECTED "$trace" | grep -v "\[$descriptor\]")
+    done
+done
 # The descriptor is there and cannot be registered.
 for error in ENOSPC ENOMEM; do
     inject epoll_ctl "error=$error:when=$((own + 1))" epoll child "refused Register $(errno $error)"
