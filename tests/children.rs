@@ -1643,8 +1643,9 @@ fn a_number_that_another_child_has_by_now_is_not_mistaken_for_it() {
     let mut ev = ev();
     let process = waited_for();
     let other = with_number(process.id(), 5);
-    let (log, all) = (Log::new(), Log::new());
+    let (log, all, before) = (Log::new(), Log::new(), descriptors());
     ev.child(process, note(&log)).start(&mut ev).unwrap();
+    assert_eq!(descriptors(), before, "the other one is not watched");
     assert_eq!(zombie(), Some(other.pid() as i32), "it is not taken");
     ev.reap_any(note(&all)).start(&mut ev).unwrap();
     look(&mut ev);
