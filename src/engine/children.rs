@@ -359,7 +359,7 @@ impl EvLoop {
             return;
         }
         for key in held {
-            // Where that is refused, spinning is better than losing it.
+            // Where that is refused, spinning is better than losing it, if the descriptor still works.
             if self.start_listening(key).is_ok() {
                 self.close_process(key);
             }

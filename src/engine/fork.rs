@@ -83,7 +83,8 @@ impl EvLoop {
     /// Only the thread that called `fork` goes on in the child. What other threads had locked stays
     /// locked there, the lists behind [`Remote::post`](crate::Remote::post) and channels included: fork
     /// from programs with one thread, or call `exec` soon. Child watchers see the parent's children,
-    /// which are not this process's: they are told [`Events::ERROR`] when such a child ends.
+    /// which are not this process's: they are told [`Events::ERROR`] when such a child ends, and at once where
+    /// only `SIGCHLD` would tell (traced ones, and those without a process descriptor).
     pub fn after_fork(&mut self) -> Result<()> {
         let generation = fork::generation();
         if generation == self.forks {

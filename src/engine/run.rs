@@ -443,7 +443,7 @@ impl EvLoop {
 
     /// Between the hooks of [`on_wait`](EvLoop::on_wait).
     fn outside<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
-        let began = self.note_wait();
+        let began = self.has(Self::MONITOR).then(|| self.note_wait());
         if let Some(hooks) = &mut self.around_wait {
             (hooks.before)();
         }
@@ -451,7 +451,9 @@ impl EvLoop {
         if let Some(hooks) = &mut self.around_wait {
             (hooks.after)();
         }
-        self.note_waking(began);
+        if let Some(began) = began {
+            self.note_waking(began);
+        }
         result
     }
 
