@@ -1003,6 +1003,9 @@ fn loops_come_and_go_in_a_storm() {
     let storm = fork(move || {
         while over.load(Ordering::SeqCst) == 0 {
             assert!(loops.send(USR1));
+            // Without a rest the kernel may deliver the next one at each return from the handler, and the
+            // loops get no instruction of their own.
+            std::thread::sleep(Duration::from_micros(1));
         }
     });
     let told = Count::new();
