@@ -125,8 +125,9 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
+//! | `net` | yes | `evloop::net`: at present the byte queue of connections; depends on `bytes`, for those that are shared |
 //! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
-//! | `full` | no | everything optional; at present `stat` |
+//! | `full` | no | everything optional; at present `net` and `stat` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //!
 //! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints.
@@ -157,6 +158,9 @@ mod engine;
 mod error;
 mod event;
 pub mod guide;
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+pub mod net;
 mod sys;
 #[cfg(feature = "test-util")]
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]

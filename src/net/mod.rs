@@ -1,0 +1,25 @@
+//! Connections: what lies between a descriptor that is ready and a protocol.
+//!
+//! So far this is the byte queue: [`Buffer`], what libevent calls an `evbuffer`, and [`Shared`],
+//! bytes that many buffers hold at once. Neither knows loops, watchers or sockets.
+//!
+//! ```
+//! use evloop::net::{Buffer, Eol};
+//!
+//! let mut input = Buffer::new();
+//! input.append(b"GET / HTTP/1.1\r\nHost: exa"); // as much as the peer has sent
+//! assert_eq!(input.take_line(Eol::CrLf, 8192)?.unwrap(), b"GET / HTTP/1.1");
+//! assert_eq!(input.take_line(Eol::CrLf, 8192)?, None); // not complete yet
+//! input.append(b"mple\r\n");
+//! assert_eq!(input.take_line(Eol::CrLf, 8192)?.unwrap(), b"Host: example");
+//! # Ok::<(), evloop::net::LineTooLong>(())
+//! ```
+
+mod buffer;
+mod search;
+mod segment;
+mod shared;
+
+pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
+pub use search::{Eol, Line, LineTooLong};
+pub use shared::Shared;
