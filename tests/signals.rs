@@ -1005,7 +1005,7 @@ fn loops_come_and_go_in_a_storm() {
             assert!(loops.send(USR1));
             // Without a rest the kernel may deliver the next one at each return from the handler, and the
             // loops get no instruction of their own.
-            std::thread::sleep(Duration::from_micros(1));
+            thread::sleep(Duration::from_micros(1));
         }
     });
     let told = Count::new();
