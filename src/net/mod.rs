@@ -1,7 +1,10 @@
 //! Connections: what lies between a descriptor that is ready and a protocol.
 //!
-//! So far this is the byte queue: [`Buffer`], what libevent calls an `evbuffer`, and [`Shared`],
-//! bytes that many buffers hold at once. Neither knows loops, watchers or sockets.
+//! So far these are its parts:
+//!
+//! * [`Buffer`]: the byte queue, what libevent calls an `evbuffer`, and [`Shared`], bytes that many buffers
+//!   hold at once. Neither knows loops, watchers or sockets.
+//! * [`Address`]: where something listens or is reached, as people write it.
 //!
 //! ```
 //! use evloop::net::{Buffer, Eol};
@@ -15,11 +18,13 @@
 //! # Ok::<(), evloop::net::LineTooLong>(())
 //! ```
 
+mod address;
 mod buffer;
 mod search;
 mod segment;
 mod shared;
 
+pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
