@@ -43,6 +43,19 @@ pub enum ErrorKind {
     /// A callback reported an error with [`fail`](crate::EvLoop::fail); the error itself is the
     /// source.
     Callback,
+    /// As much waits as was allowed to: there are [limits](crate::net::set_work_queue) so that what
+    /// comes faster than it is done does not take all memory. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Full,
+    /// The system refused to start a thread (`EAGAIN`). Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Thread,
+    /// A job panicked; its message is the source. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Panicked,
     /// A scripted backend was asked to wait for ever for something that nobody can send
     /// (feature `test-util`).
     Stuck,
@@ -121,6 +134,12 @@ impl ErrorKind {
             Self::Forked => "the process was forked and the loop was not told",
             Self::Kill => "the signal could not be sent",
             Self::Callback => "a callback failed",
+            #[cfg(feature = "net")]
+            Self::Full => "too much waits already",
+            #[cfg(feature = "net")]
+            Self::Thread => "the system refused to start a thread",
+            #[cfg(feature = "net")]
+            Self::Panicked => "it panicked",
             Self::Stuck => "nothing can end this wait",
         }
     }

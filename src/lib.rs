@@ -125,12 +125,13 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
-//! | `net` | yes | `evloop::net`: at present the byte queue of connections; depends on `bytes`, for those that are shared |
+//! | `net` | yes | `evloop::net`: at present the byte queue of connections, addresses, and the work pool; depends on `bytes`, for bytes that are shared |
 //! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
 //! | `full` | no | everything optional; at present `net` and `stat` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //!
-//! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints.
+//! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints and
+//! those of the work pool, all on first use.
 //!
 //! # Further
 //!

@@ -5,6 +5,7 @@
 //! * [`Buffer`]: the byte queue, what libevent calls an `evbuffer`, and [`Shared`], bytes that many buffers
 //!   hold at once. Neither knows loops, watchers or sockets.
 //! * [`Address`]: where something listens or is reached, as people write it.
+//! * [`EvLoop::work`](crate::EvLoop::work): blocking work on threads, its result on the loop.
 //!
 //! ```
 //! use evloop::net::{Buffer, Eol};
@@ -20,11 +21,15 @@
 
 mod address;
 mod buffer;
+mod crew;
 mod search;
 mod segment;
 mod shared;
+mod work;
 
 pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
+pub use crew::{set_work_queue, set_work_threads};
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
+pub use work::Work;

@@ -7,7 +7,7 @@
 //! * [`clock`]: reading the clocks.
 //! * [`epoll`]: waiting with nanosecond time-outs.
 //! * [`fork`]: a counter of the forks that led to this process.
-//! * `leaked`: values of the process that a forked child leaves alone (feature `stat`).
+//! * `leaked`: values of the process that a forked child leaves alone (features `stat`, `net`).
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`process`]: descriptors for processes, waiting for them, signals to them.
 //! * [`secure`]: whether the process runs with raised privileges.
@@ -19,7 +19,7 @@
 pub(crate) mod clock;
 pub(crate) mod epoll;
 pub(crate) mod fork;
-#[cfg(feature = "stat")]
+#[cfg(any(feature = "stat", feature = "net"))]
 pub(crate) mod leaked;
 pub(crate) mod poll;
 pub(crate) mod process;
