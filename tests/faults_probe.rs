@@ -53,6 +53,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("busy-signals", busy_signals),
     ("restart-signal", restart_signal),
     ("idle", idle),
+    #[cfg(feature = "net")]
+    ("work", work),
     #[cfg(feature = "stat")]
     ("stat", files::stat),
     #[cfg(feature = "stat")]
@@ -804,6 +806,29 @@ fn idle(backend: Backend) -> String {
     mark();
     drop(far);
     "rested".to_owned()
+}
+
+/// Eight jobs, those refused left out.
+#[cfg(feature = "net")]
+fn work(backend: Backend) -> String {
+    let mut ev = ev(backend);
+    let (done, refused) = (Rc::new(Cell::new(0)), Cell::new(0));
+    for n in 0..8 {
+        let count = Rc::clone(&done);
+        let counts = move |_: &mut EvLoop, result: Result<i32, Error>| {
+            assert_eq!(result.unwrap(), n);
+            count.set(count.get() + 1);
+        };
+        if let Err(error) = ev.work(move || n, counts) {
+            assert_eq!(
+                (error.kind(), error.raw_os_error()),
+                (ErrorKind::Thread, Some(libc::EAGAIN))
+            );
+            refused.set(refused.get() + 1);
+        }
+    }
+    ev.run().unwrap();
+    format!("done {}, refused {}", done.get(), refused.get())
 }
 
 #[cfg(feature = "stat")]

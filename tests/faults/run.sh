@@ -411,6 +411,13 @@ for fault in inotify_init1:EMFILE inotify_add_watch:ENOSPC inotify_rm_watch:EINV
     [ "$n" -lt 60 ] || fail "stat: $fault has no end"
 done
 
+# --- Work: no thread is to be had, not at first, or no further one.
+for backend in epoll poll; do
+    inject clone,clone3 error=EAGAIN:when=1+ "$backend" work "done 0, refused 8"
+    inject clone,clone3 error=EAGAIN:when=1 "$backend" work "done 7, refused 1"
+    inject clone,clone3 error=EAGAIN:when=2+ "$backend" work "done 8, refused 0"
+done
+
 # --- Nothing is printed, and nobody minds a standard error that cannot take anything (R15).
 for backend in epoll poll; do
     said=$("$probe" "$backend" everything 2>/dev/full </dev/null) || fail "$backend with a full stderr"
