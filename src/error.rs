@@ -127,7 +127,7 @@ impl ErrorKind {
             Self::InvalidInput => "invalid input",
             Self::Unsupported => "not supported by the backend in use",
             Self::Create => "the event loop could not be created",
-            Self::Register => "the system refused to watch the descriptor",
+            Self::Register => "the system refused",
             Self::Wait => "the kernel wait failed",
             Self::Suspended => "the loop is suspended",
             Self::Nested => "the loop cannot be run from a prepare or check callback",

@@ -588,6 +588,16 @@ impl Table {
             }
         }
     }
+
+    /// A new name was given to a file that has others, which changes the number of its links, and the event
+    /// says nothing of the others. One of them may stand beside it.
+    fn was_linked(&self, path: &Path) {
+        let index = path.parent().and_then(|parent| self.labels.get(parent));
+        let Some(&index) = index else { return };
+        for (_, subscriber) in self.dirs[index].names.values().flatten() {
+            subscriber.hint();
+        }
+    }
 }
 
 /// Our part of `notify`'s thread.
@@ -609,11 +619,24 @@ impl EventHandler for Handler {
         if event.kind.is_access() && event.kind != after_writing {
             return;
         }
+        // Not with the lock: it asks the file system.
+        let linked: Vec<_> = match event.kind {
+            EventKind::Create(_) => event.paths.iter().filter(|path| is_linked(path)).collect(),
+            _ => Vec::new(),
+        };
         let mut table = lock(&self.hub.table);
         for path in &event.paths {
             table.happened(path, event.kind);
         }
+        for path in linked {
+            table.was_linked(path);
+        }
     }
+}
+
+/// Whether a path is one of several names of a file.
+fn is_linked(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|file| !file.is_dir() && file.nlink() > 1)
 }
 
 impl Drop for Handler {

@@ -78,7 +78,7 @@ const SHORTEST_INTERVAL: u64 = 100_000_000;
 ///   second change of the same size within one of them cannot be seen. Where that matters, start a timer of
 ///   a bit more than a second in the callback and act when it is due.
 /// * **Not hinted**, on hinted file systems: that the file was read (its `accessed` time), writes through a
-///   memory map, a hard link made to it and writes through one made since the last look, renaming a directory
+///   memory map, a hard link made to it in another directory and writes through that, renaming a directory
 ///   above the parent or losing the right to search it. If you need those, turn hints off.
 /// * **A relative path** is resolved at every look, so changing the working directory changes what it means.
 /// * To swallow a change of one's own, call [`refresh`](Stat::refresh) after it.

@@ -415,3 +415,15 @@ fn random_changes_of_a_small_tree_leave_every_watcher_with_the_truth() {
     }
     ev.verify();
 }
+
+#[test]
+fn a_further_link_in_the_same_directory_is_a_change_of_the_number_of_links() {
+    let scratch = Scratch::new();
+    let path = scratch.file("file", "");
+    let mut ev = ev();
+    let told = Told::new();
+    ev.stat(&path, ms(100), tells(&told)).start(&mut ev).unwrap();
+    fs::hard_link(&path, scratch.path("second")).unwrap();
+    settle(&mut ev);
+    assert_eq!(told.take().iter().map(|(_, attr)| attr.nlink).collect::<Vec<_>>(), [2]);
+}
