@@ -659,8 +659,9 @@ fn shortest(mut act: impl FnMut()) -> Duration {
     (0..5).map(|_| time(&mut act)).min().unwrap()
 }
 
-/// Eight times the work takes less than twenty-four times as long (R18). Were it quadratic it would be
-/// sixty-four times, so there is room for others who use the processor; and there are a few tries.
+/// Eight times the work takes less than 24 times as long: no looser than R18, by which each of three
+/// doublings may take three times as long, 27 in all. Were it quadratic it would be 64 times. A few tries,
+/// as others use the processor.
 fn linear(work: impl Fn(usize)) {
     let ratio = || {
         let (once, eight_times) = (shortest(|| work(20_000)), shortest(|| work(160_000)));
