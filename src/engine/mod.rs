@@ -40,6 +40,7 @@ mod wall;
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -187,14 +188,39 @@ pub struct EvLoop {
     /// How many prepare and check callbacks are on the stack: `run` is refused meanwhile.
     closed_to_run: u32,
     suspended: Option<u64>,
+    /// How long suspensions have lasted in all.
+    suspensions: u64,
     failure: Option<Box<dyn std::error::Error + Send + Sync>>,
     io_collect: u64,
     timer_collect: u64,
     around_wait: Option<Box<AroundWait>>,
-    locals: HashMap<TypeId, Rc<dyn Any>>,
+    locals: Locals,
     backend: Option<Backend>,
     /// Threads: the loop, its keys' work and its callbacks stay on one.
     _not_send: std::marker::PhantomData<*const ()>,
+}
+
+/// Asked for with every verb of a stream, so it must cost next to nothing: a type's id is a hash already.
+type Locals = HashMap<TypeId, Rc<dyn Any>, BuildHasherDefault<IdHasher>>;
+
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    // What a `TypeId` calls is not promised; with anything but this the map is slow and right.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
 }
 
 type Deferred = Box<dyn FnOnce(&mut EvLoop)>;
@@ -440,11 +466,12 @@ impl EvLoop {
             waiting: Vec::new(),
             closed_to_run: 0,
             suspended: None,
+            suspensions: 0,
             failure: None,
             io_collect: 0,
             timer_collect: 0,
             around_wait: None,
-            locals: HashMap::new(),
+            locals: Locals::default(),
             backend,
             _not_send: std::marker::PhantomData,
         }
@@ -511,6 +538,22 @@ impl EvLoop {
         let value = Rc::new(T::default());
         self.locals.insert(TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>);
         value
+    }
+
+    /// The loop's own value of a type, if [`local`](Self::local) has made it: for questions, which need
+    /// no loop that can be changed.
+    ///
+    /// ```
+    /// # use std::cell::Cell;
+    /// let mut ev = evloop::EvLoop::new()?;
+    /// assert!(ev.local_if_made::<Cell<u64>>().is_none());
+    /// ev.local::<Cell<u64>>().set(7);
+    /// assert_eq!(ev.local_if_made::<Cell<u64>>().map(Cell::get), Some(7));
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
+    #[must_use]
+    pub fn local_if_made<T: 'static>(&self) -> Option<&T> {
+        self.locals.get(&TypeId::of::<T>())?.downcast_ref::<T>()
     }
 
     /// A handle for other threads: post closures, wake the loop, break it.

@@ -137,6 +137,7 @@ impl EvLoop {
         let Some(since) = self.suspended.take() else { return };
         self.update_now();
         let gap = self.now_nanos().saturating_sub(since);
+        self.suspensions = self.suspensions.saturating_add(gap);
         let Self { heap, timers, .. } = self;
         heap.rewrite(|entry| {
             let Some(slot) = timers.at_mut(entry.index) else { return entry };
@@ -145,6 +146,21 @@ impl EvLoop {
         });
         self.reschedule_periodics();
         self.pass_on_panic();
+    }
+
+    /// How long the loop was [suspended](Self::suspend) in all, up to the last [`resume`](Self::resume):
+    /// by how much its timers are behind the clock.
+    ///
+    /// For modules that keep moments of their own and want them moved like timers.
+    #[must_use]
+    pub fn suspended_for(&self) -> Duration {
+        Duration::from_nanos(self.suspensions)
+    }
+
+    /// The same in nanoseconds.
+    #[cfg(feature = "net")]
+    pub(crate) fn suspensions(&self) -> u64 {
+        self.suspensions
     }
 
     // --- timers --------------------------------------------------------------------------------

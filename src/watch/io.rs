@@ -266,7 +266,23 @@ impl Io {
         self.0.bits()
     }
 
-    fn source<F: 'static>(self, ev: &EvLoop) -> Option<Rc<F>> {
+    /// The source, shared with the watcher, if it is an `F`; `None` for a stale key too.
+    ///
+    /// Free the watcher before the last other owner of the source lets go of it: what closes the descriptor
+    /// is the end of the last of them.
+    ///
+    /// ```
+    /// # use evloop::{EvLoop, Interest};
+    /// # use std::os::unix::net::UnixStream;
+    /// # let (near, far) = UnixStream::pair()?;
+    /// # let mut ev = EvLoop::new()?;
+    /// let io = ev.io(near, Interest::READ, |_, _| {});
+    /// let socket = io.source::<UnixStream>(&ev).unwrap();
+    /// socket.set_nonblocking(true)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn source<F: 'static>(self, ev: &EvLoop) -> Option<Rc<F>> {
         ev.ios.get(self.0)?.cell.source()?.downcast::<F>().ok()
     }
 }
