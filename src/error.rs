@@ -2,7 +2,7 @@
 //!
 //! An [`Error`] is one word wide and says three things: what kind of trouble it is ([`ErrorKind`]),
 //! what was being done, and, through [`source`](std::error::Error::source), what caused it. Its
-//! text is this level only; print the chain of sources for the rest.
+//! text is this level only; `{:#}` has all its causes behind that, on one line.
 
 use std::{fmt, io};
 
@@ -56,6 +56,41 @@ pub enum ErrorKind {
     #[cfg(feature = "net")]
     #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
     Panicked,
+    /// A host's name could not be resolved: there is none of that name, or nobody could be asked.
+    /// Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Resolve,
+    /// No connection came about: it was refused, or nobody was reached. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Connect,
+    /// An address could not be bound or listened on, or a listener cannot accept. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Listen,
+    /// The system refused to read or write, or the peer ended the connection the hard way
+    /// (`ECONNRESET`, `EPIPE`, `ETIMEDOUT` …). Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Io,
+    /// It took longer than it was allowed to. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    TimedOut,
+    /// The stream is closed, or this direction of it was shut. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Closed,
+    /// A filter of the stream could make nothing of the bytes; its own error is the source. Feature `net`.
+    #[cfg(feature = "net")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+    Filter,
+    /// A certificate, key or setting that cannot be used, or a handshake or record that broke the rules.
+    /// Feature `tls`.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    Tls,
     /// A scripted backend was asked to wait for ever for something that nobody can send
     /// (feature `test-util`).
     Stuck,
@@ -92,7 +127,19 @@ impl Error {
     /// The system's error number, where the cause is a refused system call.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
-        self.0.source.as_ref()?.downcast_ref::<io::Error>()?.raw_os_error()
+        self.io_error()?.raw_os_error()
+    }
+
+    /// The first of its causes that the system, or `std`, has given.
+    fn io_error(&self) -> Option<&io::Error> {
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            match error.downcast_ref::<io::Error>() {
+                None => cause = error.source(),
+                found => return found,
+            }
+        }
+        None
     }
 
     #[cold]
@@ -140,14 +187,45 @@ impl ErrorKind {
             Self::Thread => "the system refused to start a thread",
             #[cfg(feature = "net")]
             Self::Panicked => "it panicked",
+            #[cfg(feature = "net")]
+            Self::Resolve => "the name could not be resolved",
+            #[cfg(feature = "net")]
+            Self::Connect => "no connection came about",
+            #[cfg(feature = "net")]
+            Self::Listen => "it cannot be listened on",
+            #[cfg(feature = "net")]
+            Self::Io => "the connection failed",
+            #[cfg(feature = "net")]
+            Self::TimedOut => "it took too long",
+            #[cfg(feature = "net")]
+            Self::Closed => "the stream is closed",
+            #[cfg(feature = "net")]
+            Self::Filter => "a filter failed",
+            #[cfg(feature = "tls")]
+            Self::Tls => "TLS failed",
             Self::Stuck => "nothing can end this wait",
         }
     }
 }
 
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.doing, self.0.kind.text())
+        write!(f, "{}: {}", self.0.doing, self.0.kind.text())?;
+        if f.alternate() {
+            let mut cause = std::error::Error::source(self);
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -171,12 +249,15 @@ impl std::error::Error for Error {
 /// the cause's where there is one.
 impl From<Error> for io::Error {
     fn from(e: Error) -> Self {
-        let cause = e.0.source.as_ref().and_then(|s| s.downcast_ref::<io::Error>());
-        let kind = match (cause, e.0.kind) {
+        let kind = match (e.io_error(), e.0.kind) {
             (Some(cause), _) => cause.kind(),
             (None, ErrorKind::Stale) => io::ErrorKind::NotFound,
             (None, ErrorKind::InvalidInput) => io::ErrorKind::InvalidInput,
             (None, ErrorKind::Unsupported) => io::ErrorKind::Unsupported,
+            #[cfg(feature = "net")]
+            (None, ErrorKind::TimedOut) => io::ErrorKind::TimedOut,
+            #[cfg(feature = "net")]
+            (None, ErrorKind::Closed) => io::ErrorKind::NotConnected,
             (None, _) => io::ErrorKind::Other,
         };
         Self::new(kind, e)

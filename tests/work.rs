@@ -132,9 +132,9 @@ fn a_result_is_brought_to_the_loops_thread() {
         says.push(text);
     };
     let work = ev.work(|| (thread::current().id(), "done".to_owned()), done).unwrap();
-    assert!(work.is_active(&mut ev));
+    assert!(work.is_active(&ev));
     assert!(!ev.run().unwrap());
-    assert!(!work.is_active(&mut ev));
+    assert!(!work.is_active(&ev));
     assert_eq!(log.take(), ["done"]);
 }
 
@@ -194,7 +194,7 @@ fn a_loop_at_rest_has_no_watchers_of_works() {
     held.work.set_ref(&mut ev, true);
     drop(held.gate);
     assert!(!ev.run().unwrap());
-    assert!(!held.work.is_active(&mut ev));
+    assert!(!held.work.is_active(&ev));
 }
 
 // --- threads -----------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ fn work_is_cancelled_once_and_by_its_own_loop_only() {
     let held = hold(&mut ours, well);
     let other = hold(&mut theirs, well);
     assert!(!held.work.cancel(&mut theirs));
-    assert!(held.work.is_active(&mut ours));
+    assert!(held.work.is_active(&ours));
     assert!(held.work.cancel(&mut ours));
     assert!(!held.work.cancel(&mut ours));
     drop((held.gate, other.gate));
@@ -787,7 +787,7 @@ fn a_child_that_did_not_take_over_is_refused_and_may_drop_the_loop() {
     });
     assert!(child.wait().success());
     let mut ev = ev.unwrap();
-    assert!(waiting.is_active(&mut ev));
+    assert!(waiting.is_active(&ev));
     drop(held.gate);
     ev.run().unwrap();
     assert_eq!(count.get(), 1);

@@ -217,6 +217,23 @@ impl TryFrom<&str> for Address {
     }
 }
 
+impl TryFrom<&String> for Address {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+/// So that what `format!` makes can be connected to.
+impl TryFrom<String> for Address {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(scheme) = self.scheme {
@@ -447,6 +464,11 @@ fn in_brackets(text: &str, at: usize, port: u16) -> Result<Place, Fault> {
     } else {
         Ok(Place::Zoned { ip, zone: zone.to_owned(), port })
     }
+}
+
+/// Whether it is a host's name, or an IPv4 address, for who has it from elsewhere than an [`Address`].
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    check_host(name, 0).map_err(Fault::into_error)
 }
 
 /// Whether it is a host's name, or an IPv4 address.

@@ -22,6 +22,7 @@
 mod address;
 mod buffer;
 mod crew;
+mod resolve;
 mod search;
 mod segment;
 mod shared;
@@ -30,6 +31,7 @@ mod work;
 pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
 pub use crew::{set_work_queue, set_work_threads};
+pub use resolve::Resolve;
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
 pub use work::Work;

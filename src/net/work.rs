@@ -97,7 +97,7 @@ impl EvLoop {
                     let value = job();
                     *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
                 }));
-                let outcome = outcome.map_err(panicked);
+                let outcome = outcome.map_err(|payload| panicked(DOING, payload));
                 remote.post(move |ev| settle(ev, id, outcome));
             }
         };
@@ -131,8 +131,9 @@ impl Work {
 
     /// Whether `done` is still to be called.
     #[must_use]
-    pub fn is_active(self, ev: &mut EvLoop) -> bool {
-        ev.local::<Desk>().outstanding.borrow().contains_key(&self.0)
+    pub fn is_active(self, ev: &EvLoop) -> bool {
+        let desk = ev.local_if_made::<Desk>();
+        desk.is_some_and(|desk| desk.outstanding.borrow().contains_key(&self.0))
     }
 
     /// Sets whether it keeps the loop running (`uv_unref`), which it does unless told otherwise.
@@ -241,8 +242,9 @@ fn end_the_parents(ev: &mut EvLoop) {
     }
 }
 
+/// What was panicked with, as an error.
 #[cold]
-fn panicked(payload: Box<dyn Any + Send>) -> Error {
+pub(super) fn panicked(doing: &'static str, payload: Box<dyn Any + Send>) -> Error {
     let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),
         (_, Some(text)) => text.clone(),
@@ -252,5 +254,5 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(another);
     }
-    Error::caused(ErrorKind::Panicked, DOING, message.into())
+    Error::caused(ErrorKind::Panicked, doing, message.into())
 }
