@@ -26,6 +26,7 @@ mod resolve;
 mod search;
 mod segment;
 mod shared;
+mod thread;
 mod work;
 
 pub use address::{Address, Place, Scheme};
@@ -34,4 +35,5 @@ pub use crew::{set_work_queue, set_work_threads};
 pub use resolve::Resolve;
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
+pub use thread::LoopThread;
 pub use work::Work;
