@@ -782,6 +782,30 @@ impl Buffer {
         self.scanned = scanned;
     }
 
+    /// All its bytes, if they are one segment in memory.
+    pub(super) fn sole(&self) -> Option<&[u8]> {
+        if self.segments.len() == 1 { self.segments.front()?.bytes() } else { None }
+    }
+
+    /// Whether all of it is in memory.
+    pub(super) fn is_plain(&self) -> bool {
+        self.files == 0
+    }
+
+    /// How much memory it keeps for what will come.
+    pub(super) fn spare_len(&self) -> usize {
+        self.spare.capacity()
+    }
+
+    /// How much memory of its own it holds, used or not.
+    pub(super) fn capacity(&self) -> usize {
+        let own = self.segments.iter().map(|segment| match segment {
+            Segment::Own(own) => own.capacity(),
+            Segment::Shared { .. } | Segment::File { .. } => 0,
+        });
+        self.spare.capacity() + own.sum::<usize>()
+    }
+
     fn tail_room(&self) -> usize {
         match self.segments.back() {
             Some(Segment::Own(own)) => own.room(),

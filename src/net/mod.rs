@@ -22,18 +22,28 @@
 mod address;
 mod buffer;
 mod crew;
+mod filter;
 mod resolve;
 mod search;
 mod segment;
 mod shared;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 mod work;
 
 pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
 pub use crew::{set_work_queue, set_work_threads};
+pub use filter::{Filter, FilterError, Mode, Pass, Verdict};
 pub use resolve::Resolve;
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
 pub use thread::LoopThread;
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use tls::{
+    ClientCertificates, ClientHello, TlsClient, TlsClientBuilder, TlsFault, TlsIdentity, TlsInfo,
+    TlsServer, TlsServerBuilder, TlsVersion,
+};
 pub use work::Work;
