@@ -71,7 +71,7 @@ fn bit(signum: i32) -> u64 {
 
 impl EvLoop {
     /// Has the process's action for a signal tell this loop.
-    fn listen(&mut self, signum: i32) -> io::Result<()> {
+    fn listen_for(&mut self, signum: i32) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let seat = self
             .signals
@@ -100,7 +100,7 @@ impl EvLoop {
         }
         let signum = slot.signum;
         self.be_unforked(DOING)?;
-        self.listen(signum).map_err(|e| refused(DOING, e))?;
+        self.listen_for(signum).map_err(|e| refused(DOING, e))?;
         let Signals { heard, slots, .. } = &mut self.signals;
         if let Some(slot) = slots.get_mut(key) {
             slot.place = heard.entry(signum).or_default().roster.push(key.index);
@@ -130,7 +130,7 @@ impl EvLoop {
 
     /// The loop itself wants to be told of `SIGCHLD`.
     pub(super) fn listen_for_children(&mut self) -> io::Result<()> {
-        self.listen(libc::SIGCHLD)?;
+        self.listen_for(libc::SIGCHLD)?;
         self.signals.heard.entry(libc::SIGCHLD).or_default().internal += 1;
         Ok(())
     }

@@ -22,23 +22,39 @@
 mod address;
 mod buffer;
 mod crew;
+mod dial;
 mod filter;
+mod listener;
+mod rate;
 mod resolve;
 mod search;
 mod segment;
 mod shared;
+mod socket;
+mod stream;
 mod thread;
 #[cfg(feature = "tls")]
 mod tls;
+mod unix;
 mod work;
 
 pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
 pub use crew::{set_work_queue, set_work_threads};
+pub use dial::{Attempt, ConnectError, ConnectOptions, Family};
 pub use filter::{Filter, FilterError, Mode, Pass, Verdict};
+pub use listener::{
+    AcceptError, Accepted, InheritedFd, ListenAddresses, ListenOptions, Listener, ListenerPause,
+    ListenerStats, Permit, listen_fds_from_environment, listeners,
+};
+pub use rate::{RateGroup, RateLimit};
 pub use resolve::Resolve;
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
+pub use stream::{
+    Direction, Input, Message, Parts, Phase, Reason, Stream, StreamEvent, StreamInfo, StreamRemote,
+    StreamState, Writer, Written,
+};
 pub use thread::LoopThread;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
@@ -46,4 +62,5 @@ pub use tls::{
     ClientCertificates, ClientHello, TlsClient, TlsClientBuilder, TlsFault, TlsIdentity, TlsInfo,
     TlsServer, TlsServerBuilder, TlsVersion,
 };
+pub use unix::{PeerCredentials, peer_credentials, recv_with_fds, send_with_fds};
 pub use work::Work;

@@ -5,26 +5,35 @@
 //! there.
 //!
 //! * [`clock`]: reading the clocks.
+//! * `datagram`: receiving many datagrams with one call, descriptors in messages (feature `net`).
 //! * [`epoll`]: waiting with nanosecond time-outs.
 //! * [`fork`]: a counter of the forks that led to this process.
 //! * `leaked`: values of the process that a forked child leaves alone (features `stat`, `net`).
+//! * `listen`: what listening needs of the system (feature `net`).
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`process`]: descriptors for processes, waiting for them, signals to them.
 //! * [`secure`]: whether the process runs with raised privileges.
 //! * [`signal`]: one action per signal of the process, and the loops it tells.
+//! * `sigpipe`: writing to what has no reader (feature `net`).
 //! * [`wake`]: writing to the wake-up channel from any context, signal handlers included.
 
 #![allow(unsafe_code)]
 
 pub(crate) mod clock;
+#[cfg(feature = "net")]
+pub(crate) mod datagram;
 pub(crate) mod epoll;
 pub(crate) mod fork;
 #[cfg(any(feature = "stat", feature = "net"))]
 pub(crate) mod leaked;
+#[cfg(feature = "net")]
+pub(crate) mod listen;
 pub(crate) mod poll;
 pub(crate) mod process;
 pub(crate) mod secure;
 pub(crate) mod signal;
+#[cfg(feature = "net")]
+pub(crate) mod sigpipe;
 pub(crate) mod wake;
 
 /// Nanoseconds as the kernel counts time. 64 bits of them are 584 years, which fit.

@@ -1,0 +1,272 @@
+//! How bytes go out: from the output, through the filters, to the transport.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::cell::{State, StreamCell, Trace, flag, news};
+use super::ending::{Moving, fail_filter, fail_io, nudge, other_end};
+use super::hub::Hub;
+use super::rates;
+use super::reading::{filter_input, read_some, shaken};
+use super::transport::Transport;
+use crate::EvLoop;
+use crate::net::{Buffer, Chunk, Direction};
+
+/// What is read of a connection that cannot be written any more: the peer's last words.
+const LAST_WORDS: usize = 256 * 1024;
+
+/// How much may wait below a filter before it is given more.
+pub(super) const BELOW: usize = 64 * 1024;
+
+pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writable: bool) {
+    let now = hub.now(ev);
+    let moving = Moving::new(ev, hub, cell);
+    let other = {
+        let mut state = cell.state.borrow_mut();
+        let state = &mut *state;
+        if !state.wants_output() {
+            return moving.end();
+        }
+        if !writable {
+            if state.has(flag::BLOCKED) {
+                return moving.end();
+            }
+            let is_told = !matches!(state.transport, Transport::Pair(_));
+            if state.has(flag::PATIENT) && is_told && state.output_len() > 0 {
+                state.set(flag::BLOCKED);
+                return moving.end();
+            }
+        }
+        let before = (state.bytes_out, state.has(flag::FIN_SENT));
+        flush_some(hub, state, now);
+        if state.has(flag::SHUT) && !state.has(flag::OVER) {
+            send_end(state);
+        }
+        let after = (state.bytes_out, state.has(flag::FIN_SENT));
+        if after == before { None } else { other_end(state) }
+    };
+    moving.end();
+    nudge(ev, hub, other);
+}
+
+fn flush_some(hub: &Hub, state: &mut State, now: u64) {
+    state.clear(flag::DIRTY | flag::BLOCKED);
+    let limits = *state.limits();
+    let mut output = state.output.take();
+    let filtered = state.has_filters();
+    if filtered {
+        let mut above = output.take().unwrap_or_else(|| hub.take_buffer());
+        let finish = state.has(flag::SHUT);
+        let before = above.len();
+        let chain = &mut state.extra().chain;
+        let result = chain.send(&mut above, limits.write_most, BELOW, finish);
+        let went_on = above.len() < before;
+        let left = !above.is_empty();
+        output = Some(above);
+        let more = match result {
+            Ok(more) => more,
+            Err(error) => {
+                state.output = output;
+                fail_filter(state, error, Direction::Write);
+                return;
+            }
+        };
+        shaken(state);
+        if left && went_on || more {
+            state.set(flag::DIRTY);
+        }
+    }
+    let most = limits.write_most;
+    let has_any = match (&output, filtered) {
+        (Some(output), false) => !output.is_empty(),
+        (None, false) => false,
+        (_, true) => state.extra().chain.lowest_output().is_some_and(|below| !below.is_empty()),
+    };
+    let allowed =
+        if has_any { rates::allowance(state, Direction::Write, now, most) } else { Ok(0) };
+    let mut written = 0;
+    let mut failed = None;
+    match allowed {
+        Ok(allowed) if has_any => {
+            let offset = state.bytes_out;
+            let State { transport, extra, flags, .. } = &mut *state;
+            let (fds, trace, below) = match extra {
+                Some(extra) => {
+                    let below = if filtered { extra.chain.lowest_output() } else { None };
+                    (Some(&mut extra.fds_out), extra.trace.as_mut(), below)
+                }
+                None => (None, None, None),
+            };
+            if let Some(from) = below.or(output.as_deref_mut()) {
+                let mut out = Out { transport, from, fds, trace, offset };
+                let result = out.write(allowed);
+                written = usize::try_from(out.offset - offset).unwrap_or(usize::MAX);
+                match result {
+                    Ok(true) => {}
+                    Ok(false) => *flags |= flag::BLOCKED,
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        Ok(_) => {}
+        Err(until) => {
+            state.times().rate[1] = until;
+            state.set(flag::RETIME | flag::BLOCKED);
+        }
+    }
+    state.output = output;
+    if has_any && allowed.is_ok() {
+        rates::charge(state, Direction::Write, written);
+    }
+    if written > 0 {
+        state.bytes_out += written as u64;
+        // A handshake is not the owner's output, and its bytes go before `Handshaked` is told.
+        if !state.has(flag::SHAKING) {
+            state.sent += written;
+            state.news |= news::SENT;
+        }
+        if let Some(times) = &mut state.times {
+            times.write_at = now;
+        }
+        // A pair has no watcher that would say that it takes more: only its reader does, if it was full.
+        if written == allowed.unwrap_or(0) && matches!(state.transport, Transport::Pair(_)) {
+            state.clear(flag::BLOCKED);
+            if state.output_len() > 0 {
+                state.set(flag::DIRTY);
+            }
+        }
+        if filtered && state.output_len() > 0 && !state.has(flag::BLOCKED) {
+            state.set(flag::DIRTY);
+        }
+    }
+    if state.has(flag::ABOVE) && state.output_len() <= limits.write_low {
+        state.clear(flag::ABOVE);
+        state.news |= news::DRAINED;
+    }
+    if let Some(error) = failed {
+        last_words(hub, state, now);
+        fail_io(state, error, Direction::Write);
+    }
+}
+
+/// One flush: where from and where to.
+struct Out<'a> {
+    transport: &'a Transport,
+    from: &'a mut Buffer,
+    fds: Option<&'a mut VecDeque<(u64, Vec<OwnedFd>)>>,
+    trace: Option<&'a mut Trace>,
+    /// How many bytes the transport has been given in all.
+    offset: u64,
+}
+
+impl Out<'_> {
+    /// Writes up to `most` bytes; says whether that was all there is.
+    fn write(&mut self, most: usize) -> io::Result<bool> {
+        let mut left = most;
+        while !self.from.is_empty() {
+            if left == 0 {
+                return Ok(false);
+            }
+            // Descriptors go with the byte they were given with, and with none before it.
+            let mut most = left;
+            let mut with = None;
+            if let Some((at, _)) = self.fds.as_ref().and_then(|fds| fds.front()) {
+                match usize::try_from(at.saturating_sub(self.offset)).unwrap_or(usize::MAX) {
+                    0 => with = self.fds.as_mut().and_then(|fds| fds.pop_front()),
+                    before => most = most.min(before),
+                }
+            }
+            let kept = self.trace.is_some().then(|| copy(self.from, most));
+            let is_plain = self.from.is_plain();
+            let offered = most.min(self.from.len());
+            let result =
+                self.transport.write(self.from, most, with.as_ref().map(|(_, fds)| fds.as_slice()));
+            let n = match result {
+                Ok(n) => n,
+                Err(error) => {
+                    if let (Some(with), Some(fds)) = (with, &mut self.fds) {
+                        fds.push_front(with);
+                    }
+                    let blocked = error.kind() == io::ErrorKind::WouldBlock;
+                    return if blocked { Ok(false) } else { Err(error) };
+                }
+            };
+            self.offset += n as u64;
+            left -= n.min(left);
+            if let (Some(trace), Some(bytes)) = (&mut self.trace, kept) {
+                trace(Direction::Write, &bytes[..n.min(bytes.len())]);
+            }
+            // What the system did not take all of it will not take more of. Files and descriptors are
+            // given to it piece by piece.
+            if n < offered && is_plain && with.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn copy(from: &Buffer, most: usize) -> Vec<u8> {
+    let mut bytes = vec![0; most.min(from.memory_len())];
+    let n = from.copy_out(0, &mut bytes);
+    bytes.truncate(n);
+    bytes
+}
+
+/// When all output has left: says that nothing follows.
+fn send_end(state: &mut State) {
+    if state.has(flag::FIN_SENT) || state.output_len() > 0 {
+        return;
+    }
+    if state.has(flag::SHAKING) && !state.has(flag::CLOSING) {
+        // An end now would be one of the handshake. When that is done, so is this.
+        return;
+    }
+    // Filters that never agreed with the peer have nothing to end.
+    let filters_done = match &state.extra {
+        Some(extra) => extra.chain.is_finished() || state.has(flag::SHAKING),
+        None => true,
+    };
+    if filters_done {
+        state.transport.end();
+        state.set(flag::FIN_SENT);
+        state.clear(flag::BLOCKED | flag::DIRTY);
+    } else if !state.has(flag::BLOCKED) {
+        state.set(flag::DIRTY);
+    }
+}
+
+/// The peer has ended it the hard way; what it said before that is read.
+fn last_words(hub: &Hub, state: &mut State, now: u64) {
+    let before = state.bytes_in;
+    let progress = |state: &State| {
+        let below = state.extra.as_ref().map_or(0, |extra| extra.chain.input_len());
+        (state.bytes_in, state.input_len(), below, state.has(flag::FILTER))
+    };
+    while !state.has(flag::DISCARD) {
+        let had = progress(state);
+        if state.has(flag::FILTER) {
+            filter_input(hub, state);
+        } else if state.wants_input() {
+            read_some(hub, state, now);
+        }
+        if progress(state) == had || state.bytes_in - before >= LAST_WORDS as u64 {
+            break;
+        }
+    }
+}
+
+#[inline]
+pub(super) fn trace(state: &mut State, direction: Direction, bytes: &Buffer, n: usize) {
+    let Some(trace) = state.extra.as_mut().and_then(|extra| extra.trace.as_mut()) else { return };
+    let mut left = n;
+    for chunk in bytes.chunks() {
+        if let Chunk::Bytes(bytes) = chunk {
+            let n = bytes.len().min(left);
+            trace(direction, &bytes[..n]);
+            left -= n;
+        }
+    }
+}
