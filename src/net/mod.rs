@@ -22,6 +22,7 @@
 mod address;
 mod buffer;
 mod crew;
+mod datagram;
 mod dial;
 mod filter;
 mod listener;
@@ -41,6 +42,10 @@ mod work;
 pub use address::{Address, Place, Scheme};
 pub use buffer::{Buffer, Chunk, Chunks, FileChunk};
 pub use crew::{set_work_queue, set_work_threads};
+pub use datagram::{
+    Datagram, DatagramCounters, DatagramEvent, DatagramOptions, DropPolicy, Interface, Packet,
+    Peer, Sent,
+};
 pub use dial::{Attempt, ConnectError, ConnectOptions, Family};
 pub use filter::{Filter, FilterError, Mode, Pass, Verdict};
 pub use listener::{
