@@ -125,17 +125,24 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
-//! | `net` | yes | `evloop::net`: at present the byte queue of connections, addresses, and the work pool; depends on `bytes`, for bytes that are shared |
+//! | `net` | yes | `evloop::net`, connections: buffered streams, listeners, name resolution, datagrams, rates, loop threads, and the work pool; depends on `bytes`, for bytes that are shared |
 //! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
-//! | `full` | no | everything optional; at present `net` and `stat` |
+//! | `tls` | no | TLS on connections, both sides; depends on `rustls` with `ring`, and on `webpki-roots`; turns `net` on |
+//! | `full` | no | everything optional; at present `net`, `stat` and `tls` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //!
 //! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints and
-//! those of the work pool, all on first use.
+//! those of the work pool, which also resolves names, all on first use; and those that a program asks for.
+//!
+//! # Connections
+//!
+//! A descriptor that is ready is not yet a message that has come. The module `net`, made of the watchers above and
+//! nothing else, has what lies between: streams with buffers on both sides, time-outs, back-pressure and TLS;
+//! listeners; datagrams. Feature `net`, and `tls` for TLS.
 //!
 //! # Further
 //!
-//! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files,
+//! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files, connections,
 //! [time](guide::time), [forking](guide::forking), [embedding](guide::embedding) and [finding what
 //! blocks](guide::finding_what_blocks), and a daemon in less than 60 lines.
 //!

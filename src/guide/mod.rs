@@ -14,6 +14,14 @@
     not(feature = "stat"),
     doc = "* *Watching files* comes with the feature `stat`, which is turned off here."
 )]
+#![cfg_attr(
+    feature = "net",
+    doc = "* [Connections](connections): from a watcher to a stream; back-pressure, time-outs, ends, TLS, many of them."
+)]
+#![cfg_attr(
+    not(feature = "net"),
+    doc = "* *Connections* comes with the feature `net`, which is turned off here."
+)]
 //! * [Time](time): timers or periodics, what happens when somebody sets the clock, and while the machine
 //!   sleeps.
 //! * [Forking](forking): a loop in a child process.
@@ -43,6 +51,9 @@
 //! * **The back-off is a timer**, not a sleep: a stop during the pause is obeyed at once.
 //! * **A callback that cannot go on** calls [`fail`](crate::EvLoop::fail), and `main` returns that error.
 
+#[cfg(feature = "net")]
+#[cfg_attr(docsrs, doc(cfg(feature = "net")))]
+pub mod connections;
 pub mod embedding;
 pub mod finding_what_blocks;
 pub mod forking;
