@@ -611,7 +611,13 @@ fn without_threads_it_polls() {
 #[test]
 fn files_on_an_overlay_are_hinted() {
     let name = "files_on_an_overlay_are_hinted";
-    let below = "/tmp";
+    // Mounted upon, a folder shows nothing of what it had: not the one that this program is in.
+    let program = std::env::current_exe().unwrap();
+    let usable = |folder: &&str| Path::new(folder).is_dir() && !program.starts_with(folder);
+    let Some(below) = ["/tmp", "/mnt", "/media", "/srv"].into_iter().find(usable) else {
+        println!("{name}: {SKIPPED}there is no folder to mount upon");
+        return;
+    };
     let setup = format!(
         "mount -t tmpfs tmpfs {below} && cd {below} && mkdir lower upper work merged && \
          echo text >lower/file && mount -t overlay overlay \
