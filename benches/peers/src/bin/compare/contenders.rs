@@ -31,27 +31,19 @@ const C_PEERS: &[CPeer] = &[
     },
 ];
 
-/// Builds what can be built. The second part says what was left out, and why.
-pub fn build_all() -> Result<(Vec<Contender>, Vec<String>), String> {
-    let here = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
-    let directory = here.parent().ok_or("own path has no parent")?;
-    let peers = build_rust_peers(directory)?;
-    let rust_peer = |name: &'static str| Contender {
-        name,
-        program: peers.clone(),
-        prefix: Some(OsString::from(name)),
-    };
+/// Builds what can be built. Notes say what was left out, and why.
+pub fn build_all(notes: &mut Vec<String>) -> Result<Vec<Contender>, String> {
+    let directory = own_directory()?;
+    let peers = build_rust_program(&directory, "peers")?;
+    let rust_peer = |name| rust_contender(&peers, name);
 
-    let mut notes = Vec::new();
+    let first_note = notes.len();
     let mut contenders = vec![rust_peer("floor")];
     for peer in C_PEERS {
         if has_header(peer.header)? {
-            contenders.push(build_c_peer(peer, directory)?);
+            contenders.push(build_c_peer(peer, &directory)?);
         } else {
-            notes.push(format!(
-                "{} left out: Debian's {} is not installed",
-                peer.name, peer.package
-            ));
+            notes.push(is_not_installed(peer.name, peer.package));
         }
     }
     contenders.extend(["mio", "polling", "calloop", "tokio"].map(rust_peer));
@@ -60,27 +52,64 @@ pub fn build_all() -> Result<(Vec<Contender>, Vec<String>), String> {
     } else {
         notes.push("ours left out: built without the feature `ours`".into());
     }
-    for note in &notes {
+    for note in &notes[first_note..] {
         eprintln!("compare: {note}");
     }
-    Ok((contenders, notes))
+    Ok(contenders)
 }
 
-/// The other binary of this package. Running this one does not build that one, and a stale contender is worse than none.
-fn build_rust_peers(directory: &Path) -> Result<PathBuf, String> {
+/// Who takes part where a server and its load are two processes.
+pub struct Servers {
+    pub contenders: Vec<Contender>,
+    pub load: PathBuf,
+}
+
+pub fn build_servers(notes: &mut Vec<String>) -> Result<Servers, String> {
+    let directory = own_directory()?;
+    let serve = build_rust_program(&directory, "serve")?;
+    let load = build_rust_program(&directory, "load")?;
+    let mut contenders = vec![rust_contender(&serve, "floor")];
+    if has_header("event2/bufferevent.h")? {
+        let program = directory.join("serve-libevent");
+        build_c_program("serve-libevent", &program, &["-levent_core"])?;
+        contenders.push(Contender { name: "libevent", program, prefix: None });
+    } else {
+        let note = is_not_installed("libevent's server", "libevent-dev");
+        eprintln!("compare: {note}");
+        notes.push(note);
+    }
+    contenders.push(rust_contender(&serve, "ours"));
+    Ok(Servers { contenders, load })
+}
+
+fn own_directory() -> Result<PathBuf, String> {
+    let mut here = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
+    if here.pop() { Ok(here) } else { Err("own path has no parent".into()) }
+}
+
+fn rust_contender(program: &Path, name: &'static str) -> Contender {
+    Contender { name, program: program.to_owned(), prefix: Some(OsString::from(name)) }
+}
+
+fn is_not_installed(name: &str, package: &str) -> String {
+    format!("{name} left out: Debian's {package} is not installed")
+}
+
+/// Another binary of this package. Running this one does not build that one, and a stale contender is worse than none.
+fn build_rust_program(directory: &Path, name: &str) -> Result<PathBuf, String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args([
-        "build",
-        "--quiet",
-        "--release",
-        "--bin",
-        "peers",
-    ]);
-    if !cfg!(feature = "ours") {
-        cargo.arg("--no-default-features");
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--release", "--no-default-features", "--bin", name]);
+    // The features this one was built with.
+    for (is_on, feature) in
+        [(cfg!(feature = "ours"), "ours"), (cfg!(feature = "streams"), "streams")]
+    {
+        if is_on {
+            cargo.args(["--features", feature]);
+        }
     }
     succeed(&mut cargo)?;
-    let program = directory.join("peers");
+    let program = directory.join(name);
     if cfg!(debug_assertions) || !program.exists() {
         return Err(
             "run me with --release: the contenders are optimised, and stand beside me".into()
@@ -90,16 +119,16 @@ fn build_rust_peers(directory: &Path) -> Result<PathBuf, String> {
 }
 
 fn build_c_peer(peer: &CPeer, directory: &Path) -> Result<Contender, String> {
-    let source =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("c").join(peer.name).with_extension("c");
     let program = directory.join(format!("peer-{}", peer.name));
-    let mut cc = Command::new(c_compiler());
-    cc.args(["-O2", "-Wall", "-Wextra", "-pthread", "-o"])
-        .arg(&program)
-        .arg(source)
-        .args(peer.libraries);
-    succeed(&mut cc)?;
+    build_c_program(peer.name, &program, peer.libraries)?;
     Ok(Contender { name: peer.name, program, prefix: None })
+}
+
+fn build_c_program(source: &str, program: &Path, libraries: &[&str]) -> Result<(), String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("c").join(source).with_extension("c");
+    let mut cc = Command::new(c_compiler());
+    cc.args(["-O2", "-Wall", "-Wextra", "-pthread", "-o"]).arg(program).arg(source).args(libraries);
+    succeed(&mut cc)
 }
 
 /// Whether the compiler finds the header: what tells a missing package from a broken program.

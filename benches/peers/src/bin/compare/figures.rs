@@ -28,6 +28,17 @@ pub enum Meter {
     SystemCalls(Difference),
 }
 
+impl Meter {
+    /// The program that has to be installed.
+    pub fn tool(&self) -> Option<&'static str> {
+        match self {
+            Self::Own => None,
+            Self::Instructions(_) => Some("valgrind"),
+            Self::SystemCalls(_) => Some("strace"),
+        }
+    }
+}
+
 /// Two runs that differ only in the number of rounds: the difference is free of start-up cost.
 #[derive(Clone, Copy)]
 pub struct Difference {
@@ -72,11 +83,11 @@ pub const TABLES: &[Table] = &[
 ];
 
 impl Figure {
-    fn new(label: &str, key: &'static str, digits: usize) -> Self {
+    pub fn new(label: &str, key: &'static str, digits: usize) -> Self {
         Self { label: label.to_owned(), key, digits, must: Vec::new(), goal: None }
     }
 
-    fn must(mut self, bound: Bound) -> Self {
+    pub fn must(mut self, bound: Bound) -> Self {
         self.must.push(bound);
         self
     }
@@ -87,7 +98,7 @@ impl Figure {
     }
 }
 
-fn words(text: String) -> Vec<String> {
+pub fn words(text: String) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 

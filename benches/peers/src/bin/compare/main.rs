@@ -2,13 +2,16 @@
 //!
 //! `cargo run --release --bin compare -- [--quick] [--repeat N] [TABLE...]`
 
+mod connections;
 mod contenders;
 mod figures;
 mod measure;
+mod pairs;
 mod table;
 
 use std::process::ExitCode;
 
+use connections::SUBJECTS;
 use contenders::Contender;
 use figures::TABLES;
 
@@ -30,9 +33,9 @@ fn parse_options() -> Result<Options, String> {
                     args.next().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
                 options.repeat = number.ok_or("--repeat takes a number")?;
             }
-            name if TABLES.iter().any(|table| table.name == name) => options.tables.push(arg),
+            name if all_names().any(|table| table == name) => options.tables.push(arg),
             _ => {
-                let names: Vec<_> = TABLES.iter().map(|table| table.name).collect();
+                let names: Vec<_> = all_names().collect();
                 return Err(format!(
                     "{arg:?} is none of --quick, --repeat N, {}",
                     names.join(", ")
@@ -44,9 +47,13 @@ fn parse_options() -> Result<Options, String> {
         options.repeat = if options.quick { 3 } else { 5 };
     }
     if options.tables.is_empty() {
-        options.tables = TABLES.iter().map(|table| table.name.to_owned()).collect();
+        options.tables = all_names().map(str::to_owned).collect();
     }
     Ok(options)
+}
+
+fn all_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name).chain(SUBJECTS.iter().map(|subject| subject.name))
 }
 
 fn main() -> ExitCode {
@@ -67,25 +74,60 @@ fn main() -> ExitCode {
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    let (contenders, mut notes) = contenders::build_all()?;
+    let is_asked_for = |name: &str| options.tables.iter().any(|asked| asked == name);
+    let mut notes = Vec::new();
+    if TABLES.iter().any(|table| is_asked_for(table.name)) {
+        compare_loops(options, is_asked_for, &mut notes)?;
+    }
+    if SUBJECTS.iter().any(|subject| is_asked_for(subject.name)) {
+        compare_connections(options, is_asked_for, &mut notes)?;
+    }
+    for note in notes {
+        println!("- {note}");
+    }
+    Ok(())
+}
+
+fn compare_loops(
+    options: &Options,
+    is_asked_for: impl Fn(&str) -> bool,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let contenders = contenders::build_all(notes)?;
     let mut rows = Vec::new();
     let mut grid = Vec::new();
-    for table in TABLES.iter().filter(|table| options.tables.iter().any(|name| name == table.name))
-    {
+    for table in TABLES.iter().filter(|table| is_asked_for(table.name)) {
         for job in (table.jobs)(options.quick) {
-            let measured = measure::measure(&job, &contenders, options.repeat, &mut notes)?;
+            let measured = measure::measure(&job, &contenders, options.repeat, notes)?;
             if table.is_grid { grid.extend(measured) } else { rows.extend(measured) }
         }
     }
     let names: Vec<&str> = contenders.iter().map(|contender: &Contender| contender.name).collect();
     if !rows.is_empty() {
-        println!("{}", table::figures(&names, &rows));
+        println!("{}", table::figures(&names, &[], &rows));
     }
     if !grid.is_empty() {
         println!("{}", table::grid(&names, &grid));
     }
-    for note in notes {
-        println!("- {note}");
+    Ok(())
+}
+
+fn compare_connections(
+    options: &Options,
+    is_asked_for: impl Fn(&str) -> bool,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
+    let servers = contenders::build_servers(notes)?;
+    let mut rows = Vec::new();
+    for subject in SUBJECTS.iter().filter(|subject| is_asked_for(subject.name)) {
+        for job in (subject.jobs)(options.quick) {
+            rows.extend(pairs::measure(&job, &servers, options.repeat, notes)?);
+        }
+    }
+    if !rows.is_empty() {
+        let names: Vec<&str> = servers.contenders.iter().map(|contender| contender.name).collect();
+        let ratios = [("libevent", "floor"), ("ours", "floor"), ("ours", "libevent")];
+        println!("{}", table::figures(&names, &ratios, &rows));
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ fn median(mut samples: Vec<f64>) -> f64 {
 }
 
 /// Longer than any workload takes on a slow machine; a contender that hangs must not hang the comparison.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs one job through all contenders. A contender that fails ends the comparison; a missing tool only its rows.
 pub fn measure(
@@ -47,41 +47,47 @@ pub fn measure(
     repeat: usize,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Row>, String> {
-    let tool = match job.meter {
-        Meter::Own => None,
-        Meter::Instructions(_) => Some("valgrind"),
-        Meter::SystemCalls(_) => Some("strace"),
-    };
-    if let Some(tool) = tool.filter(|tool| !is_installed(tool)) {
-        notes.push(format!("no figure for \"{}\": {tool} is not installed", job.title));
-        eprintln!("compare: {tool} is not installed, leaving out \"{}\"", job.title);
+    let tool = job.meter.tool();
+    if is_missing(tool, &job.title, notes) {
         return Ok(Vec::new());
     }
     // Counts hardly vary; times do.
     let repeat = if tool.is_some() { 1 } else { repeat };
-    let mut rows: Vec<Row> = job
-        .figures
+    interleave(&job.title, &job.figures, contenders, repeat, |contender| match job.meter {
+        Meter::Own => own_figures(job, contender),
+        Meter::Instructions(difference) => difference_of(difference, |rounds| {
+            let output = run(job, contender, rounds, CALLGRIND)?;
+            Ok(output.is_supported.then_some(collected_instructions(&output.complaints)?))
+        }),
+        Meter::SystemCalls(difference) => difference_of(difference, |rounds| {
+            let output = run(job, contender, rounds, STRACE)?;
+            Ok(output.is_supported.then_some(counted_calls(&output.complaints)?))
+        }),
+    })
+}
+
+/// The tools, and how they are asked to speak of nothing but their counts.
+pub const CALLGRIND: &[&str] = &["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+pub const STRACE: &[&str] = &["strace", "-c", "-f"];
+
+/// Lets all contenders run, one after the other, so many times. `values_of` gives one value per figure.
+pub fn interleave(
+    title: &str,
+    figures: &[Figure],
+    contenders: &[Contender],
+    repeat: usize,
+    mut values_of: impl FnMut(&Contender) -> Result<Values, String>,
+) -> Result<Vec<Row>, String> {
+    let mut rows: Vec<Row> = figures
         .iter()
         .map(|figure| Row { figure: figure.clone(), samples: HashMap::new() })
         .collect();
     for repetition in 0..repeat {
-        eprintln!("compare: {} ({}/{repeat})", job.title, repetition + 1);
+        eprintln!("compare: {title} ({}/{repeat})", repetition + 1);
         for turn in 0..contenders.len() {
             // Each repetition begins with another one, so that nobody always runs behind the same neighbour.
             let contender = &contenders[(turn + repetition) % contenders.len()];
-            let values = match job.meter {
-                Meter::Own => own_figures(job, contender)?,
-                Meter::Instructions(difference) => difference_of(difference, |rounds| {
-                    let tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
-                    let output = run(job, contender, rounds, &tool)?;
-                    Ok(output.is_supported.then_some(collected_instructions(&output.complaints)?))
-                })?,
-                Meter::SystemCalls(difference) => difference_of(difference, |rounds| {
-                    let output = run(job, contender, rounds, &["strace", "-c", "-f"])?;
-                    Ok(output.is_supported.then_some(counted_calls(&output.complaints)?))
-                })?,
-            };
-            for (row, value) in rows.iter_mut().zip(values) {
+            for (row, value) in rows.iter_mut().zip(values_of(contender)?) {
                 if let Some(value) = value {
                     row.samples.entry(contender.name).or_default().push(value);
                 }
@@ -89,6 +95,14 @@ pub fn measure(
         }
     }
     Ok(rows)
+}
+
+/// Whether a tool is needed and not there, which leaves a job out.
+pub fn is_missing(tool: Option<&str>, title: &str, notes: &mut Vec<String>) -> bool {
+    let Some(tool) = tool.filter(|tool| !is_installed(tool)) else { return false };
+    notes.push(format!("no figure for \"{title}\": {tool} is not installed"));
+    eprintln!("compare: {tool} is not installed, leaving out \"{title}\"");
+    true
 }
 
 fn is_installed(tool: &str) -> bool {
@@ -102,7 +116,7 @@ fn is_installed(tool: &str) -> bool {
 }
 
 /// One value per figure of the job; none where the contender has nothing of the kind.
-type Values = Vec<Option<f64>>;
+pub type Values = Vec<Option<f64>>;
 
 fn own_figures(job: &Job, contender: &Contender) -> Result<Values, String> {
     let output = run(job, contender, 0, &[])?;
@@ -177,19 +191,23 @@ fn run(job: &Job, contender: &Contender, rounds: u64, tool: &[&str]) -> Result<O
     if !status.success() || !read {
         return Err(failed(format!("{status}\n{complaints}")));
     }
-    let figures: HashMap<String, f64> = said
-        .lines()
-        .map(|line| {
-            let (key, value) = line.split_once('=')?;
-            Some((key.to_owned(), value.parse().ok().filter(|value: &f64| value.is_finite())?))
-        })
-        .collect::<Option<_>>()
+    let figures = parse_figures(&said)
         .ok_or_else(|| failed(format!("printed something that is no figure:\n{said}")))?;
     Ok(Output { is_supported: !figures.contains_key("unsupported"), figures, complaints })
 }
 
+/// Lines of `key=value`, and nothing else.
+pub fn parse_figures(said: &str) -> Option<HashMap<String, f64>> {
+    said.lines()
+        .map(|line| {
+            let (key, value) = line.split_once('=')?;
+            Some((key.to_owned(), value.parse().ok().filter(|value: &f64| value.is_finite())?))
+        })
+        .collect()
+}
+
 /// callgrind ends with `==PID== Collected : N`.
-fn collected_instructions(complaints: &str) -> Result<f64, String> {
+pub fn collected_instructions(complaints: &str) -> Result<f64, String> {
     let line = complaints.lines().rev().find_map(|line| line.split_once("Collected :"));
     let number = line.and_then(|(_, number)| number.trim().parse().ok());
     number.ok_or_else(|| format!("callgrind collected nothing:\n{complaints}"))

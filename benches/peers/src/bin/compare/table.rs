@@ -6,19 +6,31 @@ use crate::measure::Row;
 const OURS: &str = "ours";
 const LIBEV: &str = "libev";
 
-/// One row per figure, one column per contender, then what ours must reach and whether it does.
-pub fn figures(contenders: &[&str], rows: &[Row]) -> String {
-    let mut text = header("figure", contenders, &["ours must", "verdict"]);
+/// One row per figure, one column per contender and per ratio, then what ours must reach and whether it does.
+pub fn figures(contenders: &[&str], ratios: &[(&str, &str)], rows: &[Row]) -> String {
+    let titles: Vec<String> = ratios.iter().map(|(of, to)| format!("{of} ÷ {to}")).collect();
+    let last: Vec<&str> =
+        titles.iter().map(String::as_str).chain(["ours must", "verdict"]).collect();
+    let mut text = header("figure", contenders, &last);
     for row in rows {
         let digits = row.figure.digits;
         let cells = contenders.iter().map(|name| match row.median(name) {
-            Some(median) => format!("{median:.digits$}"),
+            Some(median) => format!("{:.digits$}", rounded(median, digits)),
             None => "–".into(),
+        });
+        let ratios = ratios.iter().map(|(of, to)| {
+            // Nothing is a multiple of nothing.
+            let is_something = row.median(to).is_some_and(|median| rounded(median, digits) != 0.0);
+            match row.ratio(of, to).filter(|_| is_something) {
+                Some(ratio) => format!("{ratio:.2}"),
+                None => "–".into(),
+            }
         });
         let mut must: Vec<String> = row.figure.must.iter().map(describe).collect();
         must.extend(row.figure.goal.iter().map(|goal| format!("goal {}", describe(goal))));
         let tail = [must.join(", "), verdict(row)];
-        text += &line(std::iter::once(row.figure.label.clone()).chain(cells).chain(tail));
+        let label = std::iter::once(row.figure.label.clone());
+        text += &line(label.chain(cells).chain(ratios).chain(tail));
     }
     text
 }
@@ -45,6 +57,12 @@ pub fn grid(contenders: &[&str], rows: &[Row]) -> String {
         );
     }
     text
+}
+
+/// As it is printed, and never a negative zero.
+fn rounded(value: f64, digits: usize) -> f64 {
+    let scale = 10_f64.powi(digits as i32);
+    (value * scale).round() / scale + 0.0
 }
 
 fn header(first: &str, contenders: &[&str], last: &[&str]) -> String {
