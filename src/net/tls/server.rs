@@ -276,13 +276,15 @@ impl TlsServerBuilder {
     /// A panic passes through the loop's `run`, and that connection is lost.
     ///
     /// ```no_run
-    /// # fn builder() -> evloop::net::TlsServerBuilder { todo!() }
-    /// # fn for_machines() -> evloop::net::TlsIdentity { todo!() }
-    /// let machines = for_machines();
-    /// let tls = builder()
+    /// # use evloop::net::{TlsIdentity, TlsServer};
+    /// use std::fs::read;
+    ///
+    /// let people = TlsIdentity::from_pem(read("people.pem")?, read("people.key")?)?;
+    /// let machines = TlsIdentity::from_pem(read("machines.pem")?, read("machines.key")?)?;
+    /// let tls = TlsServer::builder(people)
     ///     .resolver(move |hello| hello.alpn().any(|name| name == b"mqtt").then(|| machines.clone()))
     ///     .build()?;
-    /// # Ok::<(), evloop::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn resolver(
         mut self,
