@@ -761,3 +761,43 @@ fn who_speaks_no_tls_reads_the_alert_though_much_of_what_it_sent_was_not_read() 
     assert_eq!(told[told.len() - 1], "Closed(Tls)");
     assert!(told[told.len() - 2].starts_with("Error"), "{told:?}");
 }
+
+/// Waits for the end of a piece that never ends.
+struct Waits;
+
+impl Filter for Waits {
+    fn receive(
+        &mut self,
+        _: &mut Buffer,
+        _: &mut Buffer,
+        _: &Pass,
+    ) -> Result<Verdict, FilterError> {
+        Ok(Verdict::NeedMore)
+    }
+
+    fn send(
+        &mut self,
+        from: &mut Buffer,
+        to: &mut Buffer,
+        _: &Pass,
+    ) -> Result<Verdict, FilterError> {
+        to.append_buffer(from);
+        Ok(Verdict::Ok)
+    }
+}
+
+#[test]
+fn what_filters_do_not_take_is_limited_whatever_the_peer_sends() {
+    let mut ev = EvLoop::new().unwrap();
+    let (log, came) = (Log::default(), Rc::new(Cell::new(0)));
+    let most = Rc::clone(&came);
+    let notes = noting(&log, move |ev, stream, _| {
+        most.set(stream.info(ev).map_or(0, |info| info.bytes_in).max(most.get()));
+    });
+    let (sender, receiver) = ev.stream_pair(unheard, notes).unwrap();
+    receiver.push_filter(&mut ev, Box::new(Waits)).unwrap();
+    sender.write_owned(&mut ev, vec![0; 4 << 20]).unwrap();
+    assert!(turn_until(&mut ev, |_| has(&log, "Closed")));
+    assert_eq!(log.borrow().last().unwrap(), "Closed(Limit(Filter))");
+    assert!((1 << 20..=(1 << 20) + (64 << 10)).contains(&came.get()), "{}", came.get());
+}

@@ -133,7 +133,8 @@ pub enum Verdict {
     Ok,
     /// The limit was reached: there is more to be had from what it holds, without more from below.
     More,
-    /// What is left in `from` is of no use without more behind it. Receiving, in [`Mode::Finish`]: it
+    /// What is left in `from` is of no use without more behind it. A stream gathers 1 MiB of that, and
+    /// closes then; a filter with longer pieces takes what there is and keeps it itself. Receiving, in [`Mode::Finish`]: it
     /// was cut off in the middle.
     NeedMore,
     /// Receiving: the peer has properly ended its side, whatever comes behind it.

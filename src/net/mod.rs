@@ -122,8 +122,8 @@ pub use resolve::Resolve;
 pub use search::{Eol, Line, LineTooLong};
 pub use shared::Shared;
 pub use stream::{
-    Direction, Input, Message, Parts, Phase, Reason, Stream, StreamEvent, StreamInfo, StreamRemote,
-    StreamState, Writer, Written,
+    Direction, Input, LimitKind, Message, Parts, Phase, Reason, Stream, StreamEvent, StreamInfo,
+    StreamRemote, StreamState, Writer, Written,
 };
 pub use thread::LoopThread;
 #[cfg(feature = "tls")]

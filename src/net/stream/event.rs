@@ -79,6 +79,8 @@ pub enum Reason {
     Reset,
     /// Something took longer than it may.
     Timeout(Phase),
+    /// A limit was reached.
+    Limit(LimitKind),
     /// TLS could not be agreed on, or its rules were broken.
     Tls,
     /// Nobody listens there.
@@ -108,6 +110,14 @@ pub enum Phase {
     Deadline,
 }
 
+/// Which limit was reached. More may join.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum LimitKind {
+    /// What the filters were given and have not taken: more than 1 MiB.
+    Filter,
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -120,6 +130,7 @@ impl fmt::Display for Reason {
             Self::Timeout(Phase::Handshake) => "no agreement with the peer in time",
             Self::Timeout(Phase::Flush) => "the output did not leave in time",
             Self::Timeout(Phase::Deadline) => "its deadline has passed",
+            Self::Limit(LimitKind::Filter) => "its filters take too little of what comes",
             Self::Tls => "TLS failed",
             Self::Refused => "refused",
             Self::Failed => "failed",

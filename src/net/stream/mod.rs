@@ -54,7 +54,7 @@ use crate::{Error, ErrorKind, EvLoop, Result};
 use cell::{State, StreamCell, flag, news};
 use hub::Hub;
 
-pub use event::{Direction, Phase, Reason, StreamEvent};
+pub use event::{Direction, LimitKind, Phase, Reason, StreamEvent};
 pub use info::{StreamInfo, StreamState};
 pub use input::{Input, Writer};
 pub(super) use open::open_accepted;

@@ -10,11 +10,14 @@ use super::hub::Hub;
 use super::rates;
 use super::transport::Transport;
 use super::writing::trace;
-use crate::net::{Buffer, Direction, Reason};
+use crate::net::{Buffer, Direction, LimitKind, Reason};
 use crate::{Error, ErrorKind, EvLoop};
 
 /// What is read and thrown away of a stream that lingers, in bytes.
 const LINGER_MOST: usize = 256 * 1024;
+
+/// What may wait for filters that want more before they take any: else a peer could send for ever.
+const MOST_BELOW: usize = 1024 * 1024;
 
 pub(super) fn read(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     let now = hub.now(ev);
@@ -43,6 +46,11 @@ pub(super) fn read_some(hub: &Hub, state: &mut State, now: u64) {
     let filtered = state.has_filters();
     let room =
         if filtered { usize::MAX } else { limits.read_high.saturating_sub(state.input_len()) };
+    if filtered && state.extra().chain.input_len() >= MOST_BELOW {
+        let error = Error::new(ErrorKind::Full, "waiting for a filter to take what came");
+        let reason = Reason::Limit(LimitKind::Filter);
+        return fail(state, error, Some(Direction::Read), reason);
+    }
     let most = limits.read_most.min(room);
     if most == 0 {
         state.set(flag::HELD);
