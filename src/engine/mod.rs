@@ -40,7 +40,6 @@ mod wall;
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -200,26 +199,29 @@ pub struct EvLoop {
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// Asked for with every verb of a stream, so it must cost next to nothing: a type's id is a hash already.
-type Locals = HashMap<TypeId, Rc<dyn Any>, BuildHasherDefault<IdHasher>>;
-
+/// Asked for with every verb of a stream, so it must cost next to nothing: there are a handful, and a look at
+/// each is less than a hash.
 #[derive(Default)]
-struct IdHasher(u64);
+struct Locals(Vec<(TypeId, Rc<dyn Any>)>);
 
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
+impl Locals {
+    #[inline]
+    fn get<T: 'static>(&self) -> Option<&Rc<dyn Any>> {
+        let id = TypeId::of::<T>();
+        self.0.iter().find(|(of, _)| *of == id).map(|(_, value)| value)
     }
 
-    // What a `TypeId` calls is not promised; with anything but this the map is slow and right.
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+    /// Those that are asked for most come to the front by and by.
+    #[inline]
+    fn find<T: 'static>(&mut self) -> Option<Rc<T>> {
+        let id = TypeId::of::<T>();
+        let at = self.0.iter().position(|(of, _)| *of == id)?;
+        if at > 1 {
+            self.0.swap(at, at - 1);
+            return self.find();
         }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = id;
+        let (_, value) = self.0.get(at)?;
+        Rc::clone(value).downcast().ok()
     }
 }
 
@@ -530,13 +532,19 @@ impl EvLoop {
     /// assert_eq!(ev.local::<RequestsSeen>().0.get(), 1);
     /// # Ok::<(), evloop::Error>(())
     /// ```
+    #[inline]
     pub fn local<T: Default + 'static>(&mut self) -> Rc<T> {
-        let known = self.locals.get(&TypeId::of::<T>()).map(Rc::clone);
-        if let Some(value) = known.and_then(|value| value.downcast::<T>().ok()) {
-            return value;
+        match self.locals.find::<T>() {
+            Some(value) => value,
+            None => self.make_local(),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_local<T: Default + 'static>(&mut self) -> Rc<T> {
         let value = Rc::new(T::default());
-        self.locals.insert(TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>);
+        self.locals.0.push((TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>));
         value
     }
 
@@ -553,7 +561,7 @@ impl EvLoop {
     /// ```
     #[must_use]
     pub fn local_if_made<T: 'static>(&self) -> Option<&T> {
-        self.locals.get(&TypeId::of::<T>())?.downcast_ref::<T>()
+        self.locals.get::<T>()?.downcast_ref::<T>()
     }
 
     /// A handle for other threads: post closures, wake the loop, break it.
