@@ -4,10 +4,10 @@
 // where one is. Who removes a file must know that it is his: its device and inode are noted when it is
 // made, and compared before it is removed.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
@@ -90,22 +90,23 @@ pub(super) fn all(options: &ListenOptions, addresses: &[Address]) -> Result<Vec<
 }
 
 fn one(options: &ListenOptions, address: &Address, bound: &mut Vec<Bound>) -> Result<()> {
+    let refused = |cause| refused(address, cause);
     match address.place() {
-        Place::Any(port) => bound.push(any(options, *port).map_err(refused)?),
+        Place::Any(port) => bound.push(any(options, *port).map_err(&refused)?),
         Place::Name { host, port } if matches!(host.as_str(), "localhost" | "localhost.") => {
-            bound.extend(localhost(options, *port).map_err(refused)?);
+            bound.extend(localhost(options, *port).map_err(&refused)?);
         }
         Place::Name { .. } => {
             return Err(invalid(
                 "it is a name: to ask what it means could block; resolve it first, or listen on a number",
             ));
         }
-        Place::Path(path) => bound.push(unix(options, path).map_err(refused)?),
+        Place::Path(path) => bound.push(unix(options, path).map_err(&refused)?),
         place => {
-            let target = Target::of(place).map_err(refused)?;
+            let target = Target::of(place).map_err(&refused)?;
             let target = target.ok_or_else(|| invalid("it is not an address of this machine"))?;
             let v6_only = options.v6_only.unwrap_or_else(|| !is_mapped(&target));
-            bound.push(bind(options, &target, v6_only).map_err(refused)?);
+            bound.push(bind(options, &target, v6_only).map_err(&refused)?);
         }
     }
     Ok(())
@@ -320,8 +321,28 @@ fn is_mapped(target: &Target) -> bool {
     matches!(target, Target::Ip(SocketAddr::V6(v6)) if v6.ip().to_ipv4_mapped().is_some())
 }
 
-fn refused(cause: io::Error) -> Error {
-    Error::os(ErrorKind::Listen, LISTENING, cause)
+/// Which of the addresses it was, and why.
+fn refused(address: &Address, cause: io::Error) -> Error {
+    let refused = Refused { address: address.to_string(), cause };
+    Error::caused(ErrorKind::Listen, LISTENING, Box::new(refused))
+}
+
+#[derive(Debug)]
+struct Refused {
+    address: String,
+    cause: io::Error,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.address)
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
 }
 
 fn invalid(why: &'static str) -> Error {
