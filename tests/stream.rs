@@ -19,6 +19,8 @@ mod filters;
 mod many;
 #[path = "cases/stream_order.rs"]
 mod order;
+#[path = "cases/stream_quiet.rs"]
+mod quiet;
 #[path = "cases/stream_rates.rs"]
 mod rates;
 #[path = "cases/stream_robust.rs"]

@@ -164,6 +164,14 @@ impl Buffer {
 
     fn append_slice(&mut self, mut bytes: &[u8]) {
         self.reserved = 0;
+        if self.segments.is_empty() && bytes.len() <= self.spare.capacity() && !bytes.is_empty() {
+            // Into the memory that is at hand: the answer to one message.
+            let mut own = Own::empty(mem::take(&mut self.spare));
+            own.fill(bytes);
+            self.count(bytes.len(), bytes.len());
+            self.segments.push_back(Segment::Own(own));
+            return;
+        }
         while !bytes.is_empty() {
             let n = match self.segments.back_mut() {
                 Some(Segment::Own(own)) => own.fill(bytes),
@@ -468,6 +476,10 @@ impl Buffer {
     /// ```
     pub fn drain(&mut self, n: usize) -> usize {
         self.reserved = 0;
+        if n >= self.len && self.segments.len() == 1 && self.files == 0 {
+            // All of what came at once, as most of what comes.
+            return self.drain_only();
+        }
         let n = n.min(self.len);
         let mut left = n;
         while left > 0 {
@@ -487,6 +499,16 @@ impl Buffer {
             }
         }
         n - left
+    }
+
+    #[inline]
+    fn drain_only(&mut self) -> usize {
+        if let Some(Segment::Own(own)) = self.segments.pop_front() {
+            self.keep(own);
+        }
+        self.owned = 0;
+        self.scanned.forget();
+        mem::take(&mut self.len)
     }
 
     /// Forgets everything. Keeps a drained segment for what comes next.

@@ -237,6 +237,21 @@ pub(super) mod flag {
     pub(in super::super) const WAITS: u64 = 1 << 31;
     /// The handler knows that the peer has ended.
     pub(in super::super) const TOLD_EOF: u64 = 1 << 32;
+    /// What leaves at once is not told of.
+    pub(in super::super) const QUIET: u64 = 1 << 33;
+    /// Output had to wait since `Drained` was told, or a quiet stream was last empty.
+    pub(in super::super) const WAITED: u64 = 1 << 34;
+    /// Also while nothing is read, the owner wants to know that the peer is gone.
+    pub(in super::super) const WATCHED: u64 = 1 << 35;
+    /// The peer has ended its side, or is gone, though what it sent before was not read yet.
+    pub(in super::super) const HUNG_UP: u64 = 1 << 36;
+    /// It has been reported so often that there is nothing to be learned any more.
+    pub(in super::super) const UNWATCHED: u64 = 1 << 37;
+    /// What the watcher asks for, for that.
+    pub(in super::super) const ASKS_CLOSE: u64 = 1 << 38;
+    pub(in super::super) const ASKS_URGENT: u64 = 1 << 39;
+    /// All of what it asks for.
+    pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }
 
 /// Bits of [`State::news`], in the order in which they are told.
@@ -326,6 +341,14 @@ impl State {
         // A handshake needs what the peer says, whoever wants to read.
         let wanted = self.has(flag::READ) && !self.has(flag::HELD | flag::CLOSING);
         (wanted || self.has(flag::SHAKING)) && !self.has(flag::FILTER)
+    }
+
+    /// Whether it is looked out for that the peer is gone.
+    pub(super) fn wants_watching(&self) -> bool {
+        self.has(flag::WATCHED)
+            && self.has(flag::OPEN)
+            && !self.has(flag::CLOSING | flag::OVER | flag::UNWATCHED)
+            && matches!(self.transport, Transport::Socket(_))
     }
 
     /// A pair has no watcher that would say again what was said in vain: what the other end did while

@@ -15,7 +15,7 @@
 use std::rc::Rc;
 
 use super::cell::{StreamCell, flag, news};
-use super::ending::{Moving, finish};
+use super::ending::{Moving, finish, hung_up};
 use super::hub::Hub;
 use super::reading::{filter_input, read};
 use super::settling::{mute, settle};
@@ -36,9 +36,12 @@ pub(super) fn on_io(ev: &mut EvLoop, cell: &Rc<StreamCell>, ready: Events) {
     if ready.contains(Events::ERROR) {
         // The loop watches it no more: the descriptor is bad, which reading will tell, or the system has refused
         // a change. `settle` asks again, and then it is watched or has failed.
-        cell.state.borrow_mut().clear(flag::ASKS_READ | flag::ASKS_WRITE);
+        cell.state.borrow_mut().clear(flag::ASKS);
     }
     let writable = ready.intersects(Events::WRITE);
+    if ready.intersects(Events::PEER_CLOSE | Events::PRIORITY) {
+        hung_up(&mut cell.state.borrow_mut());
+    }
     // What has an error or was hung up is reported as ready for what is asked.
     if ready.intersects(Events::READ) {
         read(ev, &hub, cell);

@@ -45,6 +45,21 @@ pub(super) fn fail_io(state: &mut State, error: io::Error, direction: Direction)
     fail(state, Error::os(ErrorKind::Io, doing, error), Some(direction), reason);
 }
 
+/// The peer has ended its side, or is gone, while nothing is read. Of the first nothing is told before the end of what it
+/// sent; of the second there is nobody any more who would want that to be read.
+#[cold]
+pub(super) fn hung_up(state: &mut State) {
+    let Some(socket) = state.transport.socket() else { return };
+    match rustix::net::sockopt::socket_error(socket) {
+        Ok(Ok(())) => {
+            // Each report is the last of its kind: the state would be told again and again.
+            let seen = state.has(flag::ASKS_URGENT);
+            state.set(if seen { flag::UNWATCHED } else { flag::HUNG_UP });
+        }
+        Ok(Err(error)) | Err(error) => fail_io(state, error.into(), Direction::Read),
+    }
+}
+
 #[cold]
 pub(super) fn fail_filter(state: &mut State, error: FilterError, direction: Direction) {
     let doing = if direction == Direction::Read { READING } else { WRITING };
@@ -149,7 +164,7 @@ fn release(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) -> Option<Rc<S
         let mut state = cell.state.borrow_mut();
         let state = &mut *state;
         state.set(flag::CLOSED | flag::OVER | flag::SHUT);
-        state.clear(flag::OPEN | flag::ASKS_READ | flag::ASKS_WRITE | flag::SHAKING);
+        state.clear(flag::OPEN | flag::ASKS | flag::SHAKING);
         hub.unschedule(ev, state);
         if state.has(flag::RESET) {
             state.transport.reset();

@@ -87,7 +87,7 @@ impl Stream {
             state.set(flag::OVER | flag::SHUT);
             state.reason = Some(Reason::HandedOff);
             state.news &= news::OPENED;
-            state.clear(flag::OPEN | flag::ASKS_READ | flag::ASKS_WRITE);
+            state.clear(flag::OPEN | flag::ASKS);
             let transport = mem::replace(&mut state.transport, Transport::None);
             let transport = match second {
                 Some(second) => Transport::Socket(Rc::new(second)),

@@ -66,6 +66,25 @@ impl Stream {
         self.change(ev, |state| state.put(flag::PATIENT, !direct))
     }
 
+    /// Has [`Sent`](super::StreamEvent::Sent) and [`Drained`](super::StreamEvent::Drained) told only where
+    /// output has to wait: `Sent` when the system first takes less than there is, even nothing, and from then on,
+    /// and `Drained` when that is over. Off at first.
+    ///
+    /// For protocols that write whole answers, and care only about peers that do not read them: what leaves at once,
+    /// as most does, costs them no call of their handler.
+    pub fn set_quiet(self, ev: &mut EvLoop, quiet: bool) -> bool {
+        self.change(ev, |state| state.put(flag::QUIET, quiet))
+    }
+
+    /// Has the stream notice that the peer is gone also while [nothing is read](Self::disable_read) and when it has
+    /// ended its side: a reset is then an `Error` at once, and what was not read before it is lost. Off at first.
+    ///
+    /// That the peer only ends its side is still told by `Eof`, when all before it was read. For sockets; other
+    /// streams are not watched.
+    pub fn set_watch_hangup(self, ev: &mut EvLoop, watch: bool) -> bool {
+        self.change(ev, |state| state.put(flag::WATCHED, watch))
+    }
+
     /// Whether events are gathered and told at the end of the iteration, after those of all watchers, in
     /// place of at once (`BEV_OPT_DEFER_CALLBACKS`). The default is no.
     pub fn set_deferred(self, ev: &mut EvLoop, deferred: bool) -> bool {

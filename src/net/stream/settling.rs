@@ -111,8 +111,17 @@ fn interest(state: &mut State, now: impl Fn() -> u64) -> Option<Wants> {
     let [read_rate, write_rate] = state.times.as_ref().map_or([NEVER; 2], |times| times.rate);
     let reads = state.wants_input() && read_rate == NEVER;
     let writes = state.has(flag::BLOCKED) && state.wants_output() && write_rate == NEVER;
-    let wants = Wants { reads, writes };
-    let before = Wants { reads: state.has(flag::ASKS_READ), writes: state.has(flag::ASKS_WRITE) };
+    let watches = !reads && state.wants_watching();
+    // What was reported once would be reported for ever. Behind that there is only the reset, which is
+    // told to whoever asks for anything; urgent data is what hardly anybody sends.
+    let is_known = state.has(flag::EOF | flag::HUNG_UP);
+    let wants = Wants { reads, writes, closes: watches && !is_known, urgent: watches && is_known };
+    let before = Wants {
+        reads: state.has(flag::ASKS_READ),
+        writes: state.has(flag::ASKS_WRITE),
+        closes: state.has(flag::ASKS_CLOSE),
+        urgent: state.has(flag::ASKS_URGENT),
+    };
     if wants == before {
         return None;
     }
@@ -132,6 +141,8 @@ fn interest(state: &mut State, now: impl Fn() -> u64) -> Option<Wants> {
     }
     state.put(flag::ASKS_READ, reads);
     state.put(flag::ASKS_WRITE, writes);
+    state.put(flag::ASKS_CLOSE, wants.closes);
+    state.put(flag::ASKS_URGENT, wants.urgent);
     Some(wants)
 }
 
@@ -139,6 +150,9 @@ fn interest(state: &mut State, now: impl Fn() -> u64) -> Option<Wants> {
 struct Wants {
     reads: bool,
     writes: bool,
+    /// The end of the peer's side, and what comes with that if it is more.
+    closes: bool,
+    urgent: bool,
 }
 
 /// Whether it has something to do without anybody's help.
@@ -169,7 +183,13 @@ fn ask(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, wants: Wants) {
         let state = cell.state.borrow();
         (state.io, state.extra.as_ref().and_then(|extra| extra.write_io))
     };
-    let read = if wants.reads { Interest::READ } else { Interest::NONE };
+    let mut read = if wants.reads { Interest::READ } else { Interest::NONE };
+    if wants.closes {
+        read |= Interest::PEER_CLOSE;
+    }
+    if wants.urgent {
+        read |= Interest::PRIORITY;
+    }
     let write = if wants.writes { Interest::WRITE } else { Interest::NONE };
     let result = match (io, write_io) {
         (Some(io), Some(write_io)) => {
@@ -194,7 +214,7 @@ fn set_interest(ev: &mut EvLoop, io: Io, interest: Interest) -> Result<()> {
 pub(super) fn mute(ev: &mut EvLoop, cell: &Rc<StreamCell>) {
     let (io, write_io) = {
         let mut state = cell.state.borrow_mut();
-        state.clear(flag::ASKS_READ | flag::ASKS_WRITE);
+        state.clear(flag::ASKS);
         (state.io, state.extra.as_ref().and_then(|extra| extra.write_io))
     };
     for io in [io, write_io].into_iter().flatten() {

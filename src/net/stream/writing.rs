@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::cell::{State, StreamCell, Trace, flag, news};
+use super::cell::{Limits, State, StreamCell, Trace, flag, news};
 use super::ending::{Moving, fail_filter, fail_io, nudge, other_end};
 use super::hub::Hub;
 use super::rates;
@@ -39,6 +39,9 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
                 return moving.end();
             }
         }
+        if state.extra.is_none() && state.times.is_none() && flush_plainly(state) {
+            return moving.end();
+        }
         let before = (state.bytes_out, state.has(flag::FIN_SENT));
         flush_some(hub, state, now);
         if state.has(flag::SHUT) && !state.has(flag::OVER) {
@@ -49,6 +52,42 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
     };
     moving.end();
     nudge(ev, hub, other);
+}
+
+/// What [`flush_some`] comes to for most: a little output of a socket without filters, rates and limits of its own, which
+/// leaves whole. Says whether it was one of those; if not, nothing was done that the other way would do again.
+fn flush_plainly(state: &mut State) -> bool {
+    const WRONG: u64 = flag::SHUT | flag::SHAKING | flag::WAITED;
+    let State { transport, output, flags, .. } = state;
+    let Some(output) = output else { return false };
+    let len = output.len();
+    let is_little = len > 0 && len <= Limits::DEFAULT.write_most && output.is_plain();
+    if *flags & WRONG != 0 || !is_little || matches!(transport, Transport::Pair(_)) {
+        return false;
+    }
+    match transport.write(output, len, None) {
+        Ok(n) if n == len => {}
+        // Shorter, or an error: what it was is found out by trying again.
+        Ok(n) => {
+            state.bytes_out += n as u64;
+            state.sent += n;
+            return false;
+        }
+        Err(_) => return false,
+    }
+    state.bytes_out += len as u64;
+    let is_quiet = state.has(flag::QUIET);
+    if is_quiet {
+        state.sent = 0;
+    } else {
+        state.sent += len;
+        state.news |= news::SENT;
+        if state.has(flag::ABOVE) {
+            state.news |= news::DRAINED;
+        }
+    }
+    state.clear(flag::DIRTY | flag::BLOCKED | flag::ABOVE);
+    true
 }
 
 fn flush_some(hub: &Hub, state: &mut State, now: u64) {
@@ -125,7 +164,9 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
         // A handshake is not the owner's output, and its bytes go before `Handshaked` is told.
         if !state.has(flag::SHAKING) {
             state.sent += written;
-            state.news |= news::SENT;
+            if !state.has(flag::QUIET) {
+                state.news |= news::SENT;
+            }
         }
         if let Some(times) = &mut state.times {
             times.write_at = now;
@@ -141,13 +182,34 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
             state.set(flag::DIRTY);
         }
     }
+    if state.has(flag::QUIET) {
+        quietly(state);
+    }
     if state.has(flag::ABOVE) && state.output_len() <= limits.write_low {
-        state.clear(flag::ABOVE);
-        state.news |= news::DRAINED;
+        let tells = !state.has(flag::QUIET) || state.has(flag::WAITED);
+        state.clear(flag::ABOVE | flag::WAITED);
+        if tells {
+            state.news |= news::DRAINED;
+        }
     }
     if let Some(error) = failed {
         last_words(hub, state, now);
         fail_io(state, error, Direction::Write);
+    }
+}
+
+/// A quiet stream tells what it sends only from when something had to wait until all of it has left; that it has to,
+/// it tells even if nothing was taken.
+fn quietly(state: &mut State) {
+    let waits = state.has(flag::BLOCKED) || state.output_len() > 0;
+    if waits || state.has(flag::WAITED) {
+        let is_new = waits && !state.has(flag::WAITED);
+        state.set(flag::WAITED);
+        if is_new || state.sent > 0 {
+            state.news |= news::SENT;
+        }
+    } else {
+        state.sent = 0;
     }
 }
 
