@@ -91,6 +91,11 @@ pub enum ErrorKind {
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     Tls,
+    /// What came, or what was to be sent, does not keep the rules of HTTP; the
+    /// [`Fault`](crate::wire::Fault) is the source. Feature `http-server`.
+    #[cfg(feature = "http-server")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http-server")))]
+    Protocol,
     /// A scripted backend was asked to wait for ever for something that nobody can send
     /// (feature `test-util`).
     Stuck,
@@ -203,6 +208,8 @@ impl ErrorKind {
             Self::Filter => "a filter failed",
             #[cfg(feature = "tls")]
             Self::Tls => "TLS failed",
+            #[cfg(feature = "http-server")]
+            Self::Protocol => "it breaks the rules of HTTP",
             Self::Stuck => "nothing can end this wait",
         }
     }
@@ -258,6 +265,8 @@ impl From<Error> for io::Error {
             (None, ErrorKind::TimedOut) => io::ErrorKind::TimedOut,
             #[cfg(feature = "net")]
             (None, ErrorKind::Closed) => io::ErrorKind::NotConnected,
+            #[cfg(feature = "http-server")]
+            (None, ErrorKind::Protocol) => io::ErrorKind::InvalidData,
             (None, _) => io::ErrorKind::Other,
         };
         Self::new(kind, e)

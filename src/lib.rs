@@ -174,6 +174,9 @@ mod sys;
 #[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
 pub mod testing;
 mod watch;
+#[cfg(feature = "http-server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-server")))]
+pub mod wire;
 
 pub use backend::Backend;
 pub use engine::{Break, Builder, EvLoop, Kind, Metrics, Remote, Run, Schedule, Stall};
