@@ -84,3 +84,11 @@ mod net {
     suite::on!(epoll: allocations_stream);
     suite::on!(poll: allocations_stream);
 }
+
+#[cfg(feature = "http-server")]
+mod http {
+    use crate::suite;
+
+    suite::on!(epoll: allocations_http);
+    suite::on!(poll: allocations_http);
+}

@@ -1,0 +1,117 @@
+//! Requests are over, are counted, and whoever wants to know is told.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::calling;
+use super::completion::{Completed, CompletionReason, Disconnected, Summary};
+use super::connection::At;
+use super::exchange::{Exchange, Hooks, flag};
+use super::incoming::{BodyError, BodyEvent, RequestBody};
+use super::service::Service;
+use super::stats::index_of;
+use crate::EvLoop;
+use crate::wire::Status;
+
+/// A request that is over when its reply has left.
+pub(super) struct Completing {
+    pub(super) record: Record,
+    pub(super) hooks: Option<Box<Hooks>>,
+}
+
+/// What is known of a request at its end.
+pub(super) struct Record {
+    pub(super) summary: Option<Rc<Summary>>,
+    pub(super) reason: CompletionReason,
+    pub(super) status: Option<Status>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    /// In nanoseconds of the loop.
+    pub(super) started: u64,
+}
+
+/// An exchange ends before its time.
+pub(super) fn abandon(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    mut exchange: Box<Exchange>,
+    why: CompletionReason,
+) {
+    if exchange.serial == 0 {
+        exchange.reset();
+        service.state.borrow_mut().give_exchange(exchange);
+        return;
+    }
+    let body = RequestBody { server: service.key, at, serial: exchange.serial };
+    let mut hooks = exchange.hooks.take();
+    let told_end = exchange.has(flag::BODY_TOLD);
+    let record = record_of(&exchange, why, hooks.as_deref());
+    let request = exchange.request.take();
+    exchange.reset();
+    service.state.borrow_mut().give_exchange(exchange);
+    drop(request);
+    if let Some(hooks) = &mut hooks {
+        if let Some(mut hook) = hooks.on_disconnect.take() {
+            calling::guarded(ev, service, |ev| hook(ev, Disconnected::Gone));
+        }
+        if let Some(mut receiver) = hooks.incoming.take().and_then(|incoming| incoming.receiver) {
+            if !told_end {
+                let event = BodyEvent::Failed(BodyError::Over(why));
+                calling::guarded(ev, service, |ev| receiver(ev, body, event));
+            }
+        }
+    }
+    complete(ev, service, Completing { record, hooks });
+}
+
+pub(super) fn record_of(
+    exchange: &Exchange,
+    reason: CompletionReason,
+    hooks: Option<&Hooks>,
+) -> Record {
+    Record {
+        summary: hooks.and_then(|hooks| hooks.summary.clone()),
+        reason,
+        status: exchange.status,
+        bytes_in: exchange.bytes_in,
+        bytes_out: exchange.bytes_out,
+        started: exchange.started,
+    }
+}
+
+/// A request is over: it is counted, and whoever wants to know is told.
+pub(super) fn complete(ev: &mut EvLoop, service: &Rc<Service>, completing: Completing) {
+    let Completing { record, hooks } = completing;
+    service.state.borrow_mut().counters.completions[index_of(record.reason)] += 1;
+    let own = hooks.map(|mut hooks| std::mem::take(&mut hooks.on_completed)).unwrap_or_default();
+    let Some(summary) = record.summary else { return };
+    if own.is_empty() && service.routes.completed.is_none() {
+        return;
+    }
+    let took = ev.now_nanos().saturating_sub(record.started);
+    let completed = Completed {
+        request: summary,
+        reason: record.reason,
+        status: record.status,
+        bytes_in: record.bytes_in,
+        bytes_out: record.bytes_out,
+        started: ev.now().checked_sub(Duration::from_nanos(took)),
+        duration: Duration::from_nanos(took),
+    };
+    for hook in own {
+        calling::guarded(ev, service, |ev| hook(ev, &completed));
+    }
+    let Some(hook) = &service.routes.completed else { return };
+    let mut next = Some(completed);
+    match hook.try_borrow_mut() {
+        Ok(mut hook) => {
+            while let Some(completed) = next {
+                calling::guarded(ev, service, |ev| hook(ev, &completed));
+                next = service.untold.borrow_mut().pop_front();
+            }
+        }
+        // It is on the stack, of a run in which this one is nested, and is told when it returns.
+        Err(_) => service.untold.borrow_mut().extend(next),
+    }
+}

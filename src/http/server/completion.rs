@@ -1,0 +1,114 @@
+//! How requests end.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Connection;
+use crate::wire::{Method, Status, Version};
+
+/// Why a request is over (libmicrohttpd's `MHD_RequestTerminationCode`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum CompletionReason {
+    /// The whole reply was handed to the system.
+    Ok,
+    /// The client has ended the connection before that.
+    ClientAborted,
+    /// Reading from the client has failed.
+    ReadError,
+    /// Writing to it has failed.
+    WriteError,
+    /// One of the time-outs.
+    Timeout,
+    /// What came was not HTTP, or more than is accepted.
+    ProtocolError,
+    /// The server was stopped.
+    ServerShutdown,
+    /// The handler has failed, or has ended its reply before it was complete.
+    HandlerError,
+    /// The connection was taken over for something else.
+    Upgraded,
+}
+
+impl CompletionReason {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 9] = [
+        Self::Ok,
+        Self::ClientAborted,
+        Self::ReadError,
+        Self::WriteError,
+        Self::Timeout,
+        Self::ProtocolError,
+        Self::ServerShutdown,
+        Self::HandlerError,
+        Self::Upgraded,
+    ];
+
+    /// A name for logs: `client-aborted`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ClientAborted => "client-aborted",
+            Self::ReadError => "read-error",
+            Self::WriteError => "write-error",
+            Self::Timeout => "timeout",
+            Self::ProtocolError => "protocol-error",
+            Self::ServerShutdown => "server-shutdown",
+            Self::HandlerError => "handler-error",
+            Self::Upgraded => "upgraded",
+        }
+    }
+}
+
+impl fmt::Display for CompletionReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a request has asked for, for those who are told of it later.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The connection it came on.
+    pub connection: Connection,
+    /// Its method.
+    pub method: Method,
+    /// Its target, as it came.
+    pub target: String,
+    /// Its version.
+    pub version: Version,
+}
+
+/// How a request has ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Completed {
+    /// What it has asked for.
+    pub request: Rc<Summary>,
+    /// Why it is over.
+    pub reason: CompletionReason,
+    /// The status of the reply; `None` if there was none.
+    pub status: Option<Status>,
+    /// Bytes of the request, head and body.
+    pub bytes_in: u64,
+    /// Bytes of the reply, head and body, that were given to the connection.
+    pub bytes_out: u64,
+    /// When the head was complete.
+    pub started: Option<Instant>,
+    /// How long it took from there.
+    pub duration: Duration,
+}
+
+/// How a client has left while its request was being handled.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Disconnected {
+    /// It has ended its sending side, and may wait for the reply: with
+    /// [`HalfClose::Allow`](super::HalfClose::Allow) this is advice, and the reply is sent.
+    HalfClosed,
+    /// The connection is gone.
+    Gone,
+}

@@ -1,0 +1,484 @@
+//! One connection of a server: what happens to it, and what has become of its requests.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::completing::{self, Completing};
+use super::completion::{CompletionReason, Disconnected};
+use super::exchange::{Answer, Exchange, flag};
+use super::incoming::{Incoming, RequestBody};
+use super::options::HalfClose;
+use super::reply::gone;
+use super::service::{Service, State};
+use super::stats::index_of;
+use super::{
+    Connection, ConnectionEvent, calling, driving, ending, sending, stopping, telling, times,
+};
+use crate::net::{Accepted, Address, Direction, Reason, Stream, StreamEvent};
+use crate::wire::Status;
+use crate::{Error, EvLoop, Result};
+
+/// Where a connection is found: its place among those of its server, and its stream, which no other ever has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct At {
+    pub(super) index: u32,
+    pub(super) stream: Stream,
+}
+
+/// What a connection is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Between requests.
+    Idle,
+    /// Some of a head has come.
+    Head,
+    /// The body is gathered.
+    Body,
+    /// The handler has it.
+    Handling,
+    /// The rest of a body is read for nobody.
+    Draining,
+    /// Nothing that comes is of interest any more.
+    Closing,
+}
+
+/// Bits of [`Conn::flags`].
+pub(super) mod conn_flag {
+    /// Somebody up the stack goes on with it.
+    pub(in super::super) const DRIVEN: u16 = 1;
+    /// So much waits to be sent that nothing more is asked for.
+    pub(in super::super) const STALLED: u16 = 1 << 1;
+    /// The stream's reading is disabled.
+    pub(in super::super) const DEAF: u16 = 1 << 2;
+    /// The client has ended its side.
+    pub(in super::super) const ENDED: u16 = 1 << 3;
+    /// It is being closed: no reply is accepted any more.
+    pub(in super::super) const ENDING: u16 = 1 << 4;
+    /// The stream's timer is set for the head.
+    pub(in super::super) const HEAD_TIMED: u16 = 1 << 5;
+    /// The stream has a write time-out.
+    pub(in super::super) const WRITE_TIMED: u16 = 1 << 6;
+    /// Goes on in the next iteration.
+    pub(in super::super) const LATER: u16 = 1 << 7;
+    /// Its read time-out is that between requests.
+    pub(in super::super) const IDLE_TIMED: u16 = 1 << 8;
+    /// The system has taken less than there is, and not the rest since then.
+    pub(in super::super) const BLOCKED: u16 = 1 << 9;
+    /// The stream tells all that it sends.
+    pub(in super::super) const LOUD: u16 = 1 << 10;
+}
+
+/// A connection. There are thousands that do nothing: what those do not need is in boxes.
+pub(super) struct Conn {
+    pub(super) stream: Stream,
+    pub(super) exchange: Option<Box<Exchange>>,
+    pub(super) more: Option<Box<More>>,
+    /// The number of its last request.
+    pub(super) serial: u32,
+    /// Replies that were written, and nobody wants to know when they have left.
+    pub(super) unsent: u32,
+    pub(super) flags: u16,
+    pub(super) phase: Phase,
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Conn>() <= 48);
+
+/// What few connections have.
+#[derive(Default)]
+pub(super) struct More {
+    /// Why it ends, where that is not for its stream to say.
+    pub(super) reason: Option<CompletionReason>,
+    /// What the stream's error was about.
+    pub(super) failed: Option<CompletionReason>,
+    /// Requests whose replies have not left yet, and somebody is to be told.
+    pub(super) completing: VecDeque<Completing>,
+}
+
+impl Conn {
+    pub(super) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    pub(super) fn set(&mut self, flags: u16) {
+        self.flags |= flags;
+    }
+
+    pub(super) fn clear(&mut self, flags: u16) {
+        self.flags &= !flags;
+    }
+
+    pub(super) fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+}
+
+/// Serves a connection.
+pub(super) fn accept(ev: &mut EvLoop, service: &Rc<Service>, accepted: Accepted) {
+    if service.state.borrow().stopping.is_ending() {
+        return;
+    }
+    // Nobody is called between this and the insertion.
+    let index = service.state.borrow().conns.vacant_key();
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    let serving = Rc::clone(service);
+    let stream = accepted.serve(ev, move |ev, stream, event| {
+        on_event(ev, &serving, At { index, stream }, event);
+    });
+    adopt(ev, service, stream);
+}
+
+/// Serves a connected socket.
+pub(super) fn accept_fd(ev: &mut EvLoop, service: &Rc<Service>, socket: OwnedFd) -> Result<()> {
+    if service.state.borrow().stopping.is_ending() {
+        return Err(gone());
+    }
+    let index = service.state.borrow().conns.vacant_key();
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    let serving = Rc::clone(service);
+    let stream = ev.stream(socket, move |ev, stream, event| {
+        on_event(ev, &serving, At { index, stream }, event);
+    })?;
+    adopt(ev, service, stream);
+    Ok(())
+}
+
+/// A stream whose handler is [`on_event`] is one of the server's from now on.
+pub(super) fn adopt(ev: &mut EvLoop, service: &Rc<Service>, stream: Stream) {
+    {
+        let mut state = service.state.borrow_mut();
+        state.counters.accepted += 1;
+        state.conns.insert(Conn {
+            stream,
+            exchange: None,
+            more: None,
+            serial: 0,
+            unsent: 0,
+            flags: 0,
+            phase: Phase::Idle,
+        });
+    }
+    let limit = match (service.options.header_timeout, service.options.idle_timeout) {
+        (Some(header), Some(idle)) => Some(header.min(idle)),
+        (header, idle) => header.or(idle),
+    };
+    if limit.is_some() {
+        stream.set_read_timeout(ev, limit);
+    }
+    // What leaves at once, as almost everything does, is not told of.
+    stream.set_quiet(ev, true);
+    // Who is gone is not answered, whether anything is being read or not.
+    stream.set_watch_hangup(ev, true);
+    if let Some(hook) = &service.routes.connection {
+        if let Ok(mut hook) = hook.try_borrow_mut() {
+            calling::guarded(ev, service, |ev| {
+                hook(ev, Connection { stream }, ConnectionEvent::Opened);
+            });
+        }
+        service.raise();
+    }
+}
+
+pub(super) fn on_event(ev: &mut EvLoop, service: &Rc<Service>, at: At, event: StreamEvent) {
+    match event {
+        StreamEvent::Received(_) => driving::advance(ev, service, at),
+        StreamEvent::Sent(_) => sent(ev, service, at),
+        StreamEvent::Drained => drained(ev, service, at),
+        StreamEvent::Timer => times::on_timer(ev, service, at),
+        StreamEvent::Timeout(direction) => times::on_timeout(ev, service, at, direction),
+        StreamEvent::Eof { .. } => ended(ev, service, at),
+        StreamEvent::Error { error, direction } => failed(service, at, &error, direction),
+        StreamEvent::Closed(reason) => closed(ev, service, at, reason),
+        _ => {}
+    }
+    service.raise();
+}
+
+/// Something has left, or had to wait.
+fn sent(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    if at.stream.output_len(ev) == 0 {
+        return;
+    }
+    let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(at) else { return };
+    conn.set(conn_flag::BLOCKED);
+    if conn.has(conn_flag::WRITE_TIMED) || service.options.write_timeout.is_none() {
+        return;
+    }
+    conn.set(conn_flag::WRITE_TIMED);
+    drop(state);
+    at.stream.set_write_timeout(ev, service.options.write_timeout);
+}
+
+/// Has the stream tell when what was written has left, also where nothing has to wait.
+pub(super) fn make_loud(ev: &mut EvLoop, conn: &mut Conn) {
+    if !conn.has(conn_flag::LOUD) {
+        conn.set(conn_flag::LOUD);
+        conn.stream.set_quiet(ev, false);
+    }
+}
+
+/// Everything has left.
+fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let (done, was_stalled, was_timed, calls) = {
+        let mut state = service.state.borrow_mut();
+        let state = &mut *state;
+        let Some(conn) = state.conns.get_mut(at.index as usize).filter(|c| c.stream == at.stream)
+        else {
+            return;
+        };
+        state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
+        conn.unsent = 0;
+        let done = conn.more.as_mut().map(|more| std::mem::take(&mut more.completing));
+        let flags = conn.flags;
+        conn.clear(conn_flag::STALLED | conn_flag::WRITE_TIMED | conn_flag::BLOCKED);
+        // A reply that comes in pieces stays loud until it is over.
+        if conn.has(conn_flag::LOUD) && conn.exchange.is_none() {
+            conn.clear(conn_flag::LOUD);
+            at.stream.set_quiet(ev, true);
+        }
+        let calls = conn.exchange.as_ref().is_some_and(|exchange| {
+            exchange
+                .hooks
+                .as_ref()
+                .is_some_and(|hooks| hooks.on_drained.is_some() || hooks.puller.is_some())
+        });
+        let was_timed = flags & conn_flag::WRITE_TIMED != 0;
+        (done, flags & conn_flag::STALLED != 0, was_timed, calls)
+    };
+    if was_timed {
+        at.stream.set_write_timeout(ev, None);
+    }
+    for completing in done.into_iter().flatten() {
+        completing::complete(ev, service, completing);
+    }
+    if calls {
+        telling::drained(ev, service, at);
+    }
+    if was_stalled || calls {
+        driving::advance(ev, service, at);
+    }
+}
+
+/// The client has ended its sending side.
+fn ended(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let phase = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        conn.set(conn_flag::ENDED);
+        conn.phase
+    };
+    match phase {
+        Phase::Handling => {
+            if service.options.half_close == HalfClose::Abort {
+                ending::abort(ev, service, at, CompletionReason::ClientAborted);
+                return;
+            }
+            telling::disconnected(ev, service, at, Disconnected::HalfClosed);
+            driving::advance(ev, service, at);
+        }
+        _ => driving::advance(ev, service, at),
+    }
+}
+
+/// What the stream's end will be about.
+fn failed(service: &Rc<Service>, at: At, error: &Error, direction: Option<Direction>) {
+    const GONE: [i32; 4] = [libc::ECONNRESET, libc::EPIPE, libc::ENOTCONN, libc::ECONNABORTED];
+    let by_peer = error.raw_os_error().is_some_and(|code| GONE.contains(&code));
+    let reason = match direction {
+        _ if by_peer => CompletionReason::ClientAborted,
+        Some(Direction::Write) => CompletionReason::WriteError,
+        _ => CompletionReason::ReadError,
+    };
+    if let Some(conn) = service.state.borrow_mut().conn(at) {
+        conn.more().failed.get_or_insert(reason);
+    }
+}
+
+/// The stream is gone.
+fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
+    let (mut conn, unsent) = {
+        let mut state = service.state.borrow_mut();
+        let state = &mut *state;
+        if state.conn(at).is_none() {
+            return;
+        }
+        let conn = state.conns.remove(at.index as usize);
+        if state.conns.is_empty() && state.conns.capacity() > 1024 {
+            state.conns.shrink_to_fit();
+        }
+        let unsent = conn.unsent;
+        (conn, unsent)
+    };
+    if let Some(info) = at.stream.info(ev) {
+        let mut state = service.state.borrow_mut();
+        state.counters.bytes_in += info.bytes_in;
+        state.counters.bytes_out += info.bytes_out;
+    }
+    let more = conn.more.take().unwrap_or_default();
+    let why = more.reason.or(more.failed).unwrap_or(match reason {
+        Reason::LoopGone => CompletionReason::ServerShutdown,
+        Reason::Timeout(_) => CompletionReason::Timeout,
+        Reason::Flushed => CompletionReason::Ok,
+        Reason::Failed => CompletionReason::ReadError,
+        Reason::Local => CompletionReason::HandlerError,
+        _ => CompletionReason::ClientAborted,
+    });
+    // What was given to the system before the end counts as sent.
+    let all_sent = !conn.has(conn_flag::BLOCKED) && more.failed.is_none();
+    let sent = if all_sent { CompletionReason::Ok } else { why };
+    service.state.borrow_mut().counters.completions[index_of(sent)] += u64::from(unsent);
+    for mut completing in more.completing {
+        if completing.record.reason == CompletionReason::Ok {
+            completing.record.reason = sent;
+        }
+        completing::complete(ev, service, completing);
+    }
+    if let Some(exchange) = conn.exchange.take() {
+        let why = if why == CompletionReason::Ok { CompletionReason::ClientAborted } else { why };
+        completing::abandon(ev, service, at, exchange, why);
+    }
+    if let Some(hook) = &service.routes.connection {
+        if let Ok(mut hook) = hook.try_borrow_mut() {
+            calling::guarded(ev, service, |ev| {
+                hook(ev, Connection { stream: at.stream }, ConnectionEvent::Closed(reason));
+            });
+        }
+    }
+    stopping::look(ev, service);
+}
+
+/// Has the loop look at a connection, for which a verb has done something.
+pub(super) fn touch(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    touch_in(ev, &mut service.state.borrow_mut(), at);
+}
+
+pub(super) fn touch_in(ev: &mut EvLoop, state: &mut State, at: At) {
+    if state.conn(at).is_some_and(|conn| !conn.has(conn_flag::DRIVEN)) {
+        at.stream.trigger_received(ev, true);
+    }
+}
+
+/// A reply or a body was dropped before it was complete.
+pub(super) fn unanswered(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) {
+    let answer = {
+        let mut state = service.state.borrow_mut();
+        let Some(exchange) = state.exchange(at, serial) else { return };
+        if exchange.hooks.as_ref().is_some_and(|hooks| hooks.pending.is_some()) {
+            return;
+        }
+        exchange.answer
+    };
+    match answer {
+        Answer::None => sending::refuse_reply(ev, service, at, serial),
+        Answer::Streaming(_) => cut(ev, service, at, serial),
+        Answer::Done => {}
+    }
+}
+
+/// A reply cannot be completed: the connection is cut, so that the client knows.
+pub(super) fn cut(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) {
+    {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        if conn.exchange.as_ref().is_none_or(|exchange| exchange.serial != serial) {
+            return;
+        }
+        conn.more().reason.get_or_insert(CompletionReason::HandlerError);
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+    }
+    ending::break_off(ev, service, at);
+}
+
+/// Whoever takes a body has panicked: its request is over, with 500 if nothing else was said.
+pub(super) fn cut_or_fail(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) {
+    let is_unanswered = {
+        let mut state = service.state.borrow_mut();
+        let Some(exchange) = state.exchange(at, serial) else { return };
+        if exchange.answer == Answer::Done {
+            return;
+        }
+        exchange.answer == Answer::None
+    };
+    if is_unanswered {
+        if let Some(conn) = service.state.borrow_mut().conn(at) {
+            conn.more().reason.get_or_insert(CompletionReason::HandlerError);
+        }
+        ending::refuse(ev, service, at, Status::INTERNAL_SERVER_ERROR, None);
+    } else {
+        cut(ev, service, at, serial);
+    }
+}
+
+/// Somebody wants the body of a request. `Err(true)` if it is not to be had that way.
+pub(super) fn receive(
+    service: &Service,
+    body: RequestBody,
+    incoming: Incoming,
+) -> Result<(), bool> {
+    let mut state = service.state.borrow_mut();
+    let Some(exchange) = state.exchange(body.at, body.serial) else { return Err(false) };
+    let taken = exchange.hooks.as_ref().is_some_and(|hooks| hooks.incoming.is_some());
+    if taken || exchange.has(flag::BODY_TOLD | flag::DISCARDED) || exchange.request.is_some() {
+        return Err(true);
+    }
+    exchange.hooks().incoming = Some(incoming);
+    Ok(())
+}
+
+/// Tells a client that waits with its body to go on, once.
+pub(super) fn go_on_with_body(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) {
+    let mut state = service.state.borrow_mut();
+    let Some(exchange) = state.exchange(at, serial) else { return };
+    if !exchange.has(flag::EXPECTS) {
+        return;
+    }
+    exchange.clear(flag::EXPECTS);
+    // If the body is on its way, or was refused, nobody waits any more.
+    let waits = !exchange.has(flag::BODY_SEEN) && exchange.answer == Answer::None;
+    if waits && at.stream.input_len(ev) == 0 {
+        let result = at.stream.write(ev, "HTTP/1.1 100 Continue\r\n\r\n");
+        sending::note_written(ev, &mut state, at, &result);
+    }
+}
+
+impl Connection {
+    /// A number that no other connection of this process has, ever.
+    #[must_use]
+    pub fn id(self) -> u64 {
+        self.stream.id()
+    }
+
+    /// Who has connected.
+    #[must_use]
+    pub fn peer(self, ev: &EvLoop) -> Option<Address> {
+        self.stream.peer(ev)
+    }
+
+    /// The address that was connected to.
+    #[must_use]
+    pub fn local(self, ev: &EvLoop) -> Option<Address> {
+        self.stream.local(ev)
+    }
+
+    /// Attaches a value that outlives requests, one of each type; returns the one before
+    /// (`socket_context` in libmicrohttpd).
+    pub fn set_data<T: std::any::Any>(self, ev: &mut EvLoop, value: T) -> Option<Rc<T>> {
+        self.stream.set_data(ev, value)
+    }
+
+    /// What was attached.
+    #[must_use]
+    pub fn data<T: std::any::Any>(self, ev: &EvLoop) -> Option<Rc<T>> {
+        self.stream.data(ev)
+    }
+
+    /// The connection beneath: to look at, and for settings of the socket. Who reads or writes here
+    /// comes between the server and its client.
+    #[must_use]
+    pub fn stream(self) -> Stream {
+        self.stream
+    }
+}

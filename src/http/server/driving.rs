@@ -1,0 +1,301 @@
+//! A connection goes on: heads are read, bodies taken, requests finished, one step after the other.
+
+// A step looks at the phase, does one thing, and says what is next. Nothing is borrowed between steps; in a step that
+// calls a handler, nothing is while it runs, and what it has done to the connection is found by looking again.
+//
+// Whatever changes from outside (a reply from a timer, a body that is wanted again) has the stream raise
+// `Received`, and so comes here.
+
+use std::rc::Rc;
+
+use super::completing::{Completing, record_of};
+use super::connection::{self, At, Phase, conn_flag};
+use super::exchange::{Answer, flag};
+use super::service::{Service, State};
+use super::{bodies, calling, ending, heads, telling, times};
+use crate::EvLoop;
+
+/// Input that is kept while a request is handled, in bytes: then nothing more is read.
+pub(super) const PIPELINED: usize = 64 * 1024;
+
+/// From how long on a request's own time does not count as time between requests, in nanoseconds.
+const SLOW: u64 = 1_000_000_000;
+
+/// What is next.
+pub(super) enum Step {
+    /// The next step of this request.
+    On,
+    /// A request was answered.
+    Answered,
+    /// Nothing, until something happens.
+    Wait,
+}
+
+/// Goes on as far as it can.
+pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        if conn.has(conn_flag::DRIVEN | conn_flag::LATER) {
+            // Its turn comes, and until then no more is taken in than would be at any other time.
+            if !conn.has(conn_flag::DEAF) && at.stream.input_len(ev) >= PIPELINED {
+                conn.set(conn_flag::DEAF);
+                at.stream.disable_read(ev);
+            }
+            return;
+        }
+        conn.set(conn_flag::DRIVEN);
+    }
+    let driving = Driving { service, at };
+    let mut left = service.options.pipelined_per_turn;
+    loop {
+        match step(ev, service, at) {
+            Step::On => {}
+            Step::Answered => {
+                left -= 1;
+                // Most have asked for one thing, and wait for that.
+                if at.stream.input_len(ev) == 0 && may_rest(service, at) {
+                    break;
+                }
+                if left == 0 {
+                    // More would only pile up meanwhile.
+                    if at.stream.input_len(ev) >= PIPELINED {
+                        listen(ev, service, at, false);
+                    }
+                    times::later(ev, service, at);
+                    break;
+                }
+            }
+            Step::Wait => break,
+        }
+    }
+    drop(driving);
+}
+
+/// Whether a connection between requests has nothing to do but to wait.
+fn may_rest(service: &Service, at: At) -> bool {
+    let mut state = service.state.borrow_mut();
+    let is_ending = state.stopping.is_ending();
+    let Some(conn) = state.conn(at) else { return true };
+    conn.phase == Phase::Idle
+        && !is_ending
+        && !conn.has(conn_flag::ENDED | conn_flag::DEAF | conn_flag::STALLED)
+}
+
+/// Whatever ends it, a panic too, the connection is not driven any more.
+struct Driving<'a> {
+    service: &'a Rc<Service>,
+    at: At,
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        // It may be a panic of ours that ends it.
+        let Ok(mut state) = self.service.state.try_borrow_mut() else { return };
+        if let Some(conn) = state.conn(self.at) {
+            conn.clear(conn_flag::DRIVEN);
+        }
+    }
+}
+
+fn step(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let phase = match service.state.borrow_mut().conn(at) {
+        Some(conn) => conn.phase,
+        None => return Step::Wait,
+    };
+    match phase {
+        Phase::Idle | Phase::Head => heads::read_head(ev, service, at),
+        Phase::Body => bodies::gather(ev, service, at),
+        Phase::Handling => handle(ev, service, at),
+        Phase::Draining => bodies::drain(ev, service, at),
+        Phase::Closing => {
+            let mut input = at.stream.input(ev);
+            let len = input.len();
+            input.drain(len);
+            Step::Wait
+        }
+    }
+}
+
+/// The handler has been called.
+fn handle(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    if service.has_dropped() {
+        service.sweep(ev);
+    }
+    let (answer, has_pending, wants, pulls) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return Step::Wait };
+        let stalled = conn.has(conn_flag::STALLED);
+        let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
+        if !exchange.has(flag::HANDLED) && exchange.is_unanswered() {
+            // Its handler is on the stack of a run that this one is nested in.
+            return calling::try_again(ev, service, at, state);
+        }
+        let (mut has_pending, mut wants, mut pulls) = (false, false, false);
+        if let Some(hooks) = &exchange.hooks {
+            has_pending = hooks.pending.is_some();
+            wants = hooks.incoming.is_some() && !exchange.has(flag::PAUSED | flag::BODY_TOLD);
+            pulls =
+                !stalled && hooks.puller.as_ref().is_some_and(|p| !p.sleeps && p.source.is_some());
+        }
+        (exchange.answer, has_pending, wants, pulls)
+    };
+    if has_pending {
+        return calling::pending(ev, service, at);
+    }
+    if wants {
+        return bodies::deliver(ev, service, at);
+    }
+    if answer == Answer::Done {
+        return finish(ev, service, at);
+    }
+    if pulls {
+        return telling::pull(ev, service, at);
+    }
+    bodies::hold_back(ev, service, at);
+    Step::Wait
+}
+
+/// Whether the stream is read.
+pub(super) fn listen(ev: &mut EvLoop, service: &Rc<Service>, at: At, on: bool) {
+    {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        if conn.has(conn_flag::DEAF) != on {
+            return;
+        }
+        if on { conn.clear(conn_flag::DEAF) } else { conn.set(conn_flag::DEAF) }
+    }
+    if on {
+        at.stream.enable_read(ev);
+    } else {
+        at.stream.disable_read(ev);
+    }
+}
+
+// --- the end of a request ----------------------------------------------------------------------
+
+/// The reply is written.
+fn finish(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(at) else { return Step::Wait };
+    let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
+    if exchange.has(flag::CLOSES) {
+        drop(state);
+        ending::close(ev, service, at);
+        return Step::Wait;
+    }
+    if exchange.has(flag::BODY_DONE) {
+        return release(ev, service, at, state);
+    }
+    conn.phase = Phase::Draining;
+    exchange.drain_left = service.options.max_drain;
+    exchange.body_active = ev.now_nanos();
+    exchange.body_started = exchange.body_active;
+    exchange.body_before = exchange.body_len;
+    // The client may have waited with it all the time.
+    if exchange.has(flag::EXPECTS) && !exchange.has(flag::BODY_SEEN) {
+        drop(state);
+        ending::close(ev, service, at);
+        return Step::Wait;
+    }
+    drop(state);
+    listen(ev, service, at, true);
+    Step::On
+}
+
+/// What [`finish`] and [`release`] come to for most requests: the reply is written, nothing of the request is left,
+/// and nobody is to be told. Says whether it was one of those.
+pub(super) fn release_plainly(service: &Service, at: At) -> bool {
+    const RIGHT: u32 = flag::BODY_DONE;
+    const WRONG: u32 = flag::CLOSES | flag::HANDLER_TIMED;
+    if service.has_dropped() {
+        return false;
+    }
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    if !state.waiting.is_empty() {
+        return false;
+    }
+    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+    else {
+        return false;
+    };
+    if conn.has(conn_flag::DEAF | conn_flag::LOUD) {
+        return false;
+    }
+    let is_plain = conn.exchange.as_deref_mut().is_some_and(|exchange| {
+        let is_plain = exchange.answer == Answer::Done
+            && exchange.flags & (RIGHT | WRONG) == RIGHT
+            && exchange.hooks.is_none();
+        if is_plain {
+            exchange.reset();
+        }
+        is_plain
+    });
+    if !is_plain {
+        return false;
+    }
+    conn.phase = Phase::Idle;
+    conn.unsent += 1;
+    if let Some(exchange) = conn.exchange.take() {
+        state.give_exchange(exchange);
+    }
+    true
+}
+
+/// The exchange is over, and the connection goes on.
+pub(super) fn release(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    mut state: std::cell::RefMut<'_, State>,
+) -> Step {
+    let Some(conn) = state.conn(at) else { return Step::Wait };
+    conn.phase = Phase::Idle;
+    let was_deaf = conn.has(conn_flag::DEAF);
+    let Some(mut exchange) = conn.exchange.take() else { return Step::Wait };
+    let handler_timed = exchange.has(flag::HANDLER_TIMED);
+    let was_slow = ev.now_nanos().saturating_sub(exchange.started) >= SLOW;
+    let hooks = exchange.hooks.take();
+    let told = hooks.is_some();
+    if told {
+        let record = record_of(&exchange, exchange.outcome(), hooks.as_deref());
+        let mut hooks = hooks;
+        // Only what is to be told is kept until then; the rest goes now, with nothing borrowed.
+        let rest = hooks.as_mut().map(|hooks| {
+            (
+                hooks.incoming.take(),
+                hooks.on_disconnect.take(),
+                hooks.on_drained.take(),
+                hooks.puller.take(),
+            )
+        });
+        conn.more().completing.push_back(Completing { record, hooks });
+        connection::make_loud(ev, conn);
+        exchange.reset();
+        state.give_exchange(exchange);
+        drop(state);
+        drop(rest);
+    } else {
+        conn.unsent += 1;
+        exchange.reset();
+        // The next request, which may be there already, finds it at hand.
+        state.give_exchange(exchange);
+        drop(state);
+    }
+    if handler_timed {
+        at.stream.set_timer(ev, None);
+    }
+    if was_deaf && at.stream.input_len(ev) < PIPELINED {
+        listen(ev, service, at, true);
+    } else if was_slow && !was_deaf {
+        // The time between requests begins now.
+        at.stream.enable_read(ev);
+    }
+    if told && at.stream.output_len(ev) == 0 {
+        // It has left already: nothing will be drained.
+        at.stream.trigger_drained(ev, true);
+    }
+    Step::Answered
+}

@@ -1,0 +1,234 @@
+//! How connections end: after a reply, after a fault, or at once.
+
+use std::rc::Rc;
+
+use super::completing::{Completing, record_of};
+use super::connection::{self, At, Phase, conn_flag};
+use super::exchange::{Answer, Exchange, Framing, flag};
+use super::incoming::BodyError;
+use super::response::{Body, HAS_DATE, Response};
+use super::service::Service;
+use super::{CompletionReason, calling, completing, telling};
+use crate::EvLoop;
+use crate::wire::{self, Fault, Status};
+
+/// Answers what cannot be served, and ends the connection: nothing that comes after it is looked at.
+pub(super) fn refuse(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    status: Status,
+    fault: Option<Fault>,
+) {
+    let (can_answer, had_head, is_head, serial, why) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        if conn.has(conn_flag::ENDING) {
+            return;
+        }
+        if conn.exchange.as_ref().is_some_and(|exchange| exchange.answer == Answer::Done) {
+            // Nothing is taken back: what is wrong behind a reply only ends the connection.
+            drop(state);
+            return close(ev, service, at);
+        }
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+        let Some(exchange) = conn.exchange.as_deref() else {
+            drop(state);
+            return at.stream.close_now(ev);
+        };
+        (
+            exchange.answer == Answer::None,
+            exchange.serial != 0,
+            exchange.has(flag::IS_HEAD),
+            exchange.serial,
+            conn.more.as_ref().and_then(|more| more.reason),
+        )
+    };
+    let body_error = match (fault, why) {
+        (None, Some(why)) => BodyError::Over(why),
+        (fault, _) => BodyError::Fault(fault.unwrap_or(Fault::Incomplete)),
+    };
+    if had_head {
+        telling::body_failed(ev, service, at, serial, body_error);
+    }
+    if can_answer {
+        let response = calling::error_page(ev, service, status, fault);
+        write_last(ev, service, at, &response, is_head);
+    }
+    let exchange = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        let reason = conn.more.as_ref().and_then(|more| more.reason);
+        let reason = reason.unwrap_or(CompletionReason::ProtocolError);
+        let Some(mut exchange) = conn.exchange.take() else { return };
+        if exchange.serial == 0 {
+            exchange.reset();
+            state.give_exchange(exchange);
+            None
+        } else {
+            if can_answer {
+                exchange.status = Some(status);
+            }
+            Some((exchange, reason))
+        }
+    };
+    if let Some((exchange, reason)) = exchange {
+        let _ = close_exchange(ev, service, at, exchange, reason);
+    }
+    if can_answer {
+        at.stream.close_lingering(ev);
+    } else {
+        // A reply that has begun cannot be completed.
+        at.stream.reset(ev);
+    }
+}
+
+/// Writes a reply that is the connection's last, past everything that says how replies usually are.
+fn write_last(ev: &mut EvLoop, service: &Rc<Service>, at: At, response: &Response, is_head: bool) {
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    let now = ev.now_nanos();
+    let out = &mut state.scratch;
+    out.clear();
+    let status = response.outline.status;
+    wire::status_line(out, status);
+    if service.options.date && response.outline.has & HAS_DATE == 0 {
+        out.extend_from_slice(state.date.line(now, || ev.wall_now()));
+    }
+    out.extend_from_slice(&response.outline.lines);
+    let body: &[u8] = match &response.body {
+        Body::Static(bytes) => bytes,
+        Body::Owned(bytes) => bytes,
+        Body::Shared(bytes) => bytes,
+        Body::Empty | Body::File(..) => b"",
+    };
+    if !status.forbids_body() {
+        let _ = wire::number_field(out, "Content-Length", body.len() as u64);
+    }
+    out.extend_from_slice(b"Connection: close\r\n\r\n");
+    if !is_head && !status.forbids_body() {
+        out.extend_from_slice(body);
+    }
+    // If it is not taken, so much waits that nobody would read it.
+    let _ = at.stream.write(ev, &state.scratch);
+}
+
+/// The exchange is over; its hooks are told when what was written has left.
+fn close_exchange(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    mut exchange: Box<Exchange>,
+    reason: CompletionReason,
+) -> bool {
+    let hooks = exchange.hooks.take();
+    let record = record_of(&exchange, reason, hooks.as_deref());
+    let request = exchange.request.take();
+    let mut hooks = hooks;
+    let rest = hooks.as_mut().map(|hooks| {
+        (
+            hooks.pending.take(),
+            hooks.held.take(),
+            hooks.incoming.take(),
+            hooks.on_disconnect.take(),
+            hooks.on_drained.take(),
+            hooks.puller.take(),
+        )
+    });
+    exchange.reset();
+    {
+        let mut state = service.state.borrow_mut();
+        state.give_exchange(exchange);
+        if reason == CompletionReason::Ok && hooks.is_some() {
+            if let Some(conn) = state.conn(at) {
+                conn.more().completing.push_back(Completing { record, hooks });
+                connection::make_loud(ev, conn);
+                drop(state);
+                drop((request, rest));
+                return true;
+            }
+            return false;
+        }
+        if reason == CompletionReason::Ok {
+            if let Some(conn) = state.conn(at) {
+                conn.unsent += 1;
+            }
+            drop(state);
+            drop((request, rest));
+            return true;
+        }
+    }
+    drop((request, rest));
+    completing::complete(ev, service, Completing { record, hooks });
+    false
+}
+
+/// The reply was the connection's last.
+pub(super) fn close(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let (exchange, reason, all_read) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+        let reason = conn.more.as_ref().and_then(|more| more.reason);
+        let exchange = conn.exchange.take();
+        let all_read = exchange.as_ref().is_none_or(|exchange| exchange.has(flag::BODY_DONE));
+        let usual = exchange.as_ref().map_or(CompletionReason::Ok, |exchange| exchange.outcome());
+        (exchange, reason.unwrap_or(usual), all_read)
+    };
+    if let Some(exchange) = exchange {
+        close_exchange(ev, service, at, exchange, reason);
+    }
+    if all_read && at.stream.input_len(ev) == 0 {
+        at.stream.close_after_flush(ev);
+    } else {
+        // What was sent and not read would have the system answer with a reset, which may overtake the reply.
+        at.stream.close_lingering(ev);
+    }
+}
+
+/// The client has ended its side inside of a body.
+pub(super) fn incomplete(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    if let Some(conn) = service.state.borrow_mut().conn(at) {
+        conn.more().reason.get_or_insert(CompletionReason::ClientAborted);
+    }
+    let fault = Fault::Incomplete;
+    refuse(ev, service, at, fault.status(), Some(fault));
+}
+
+/// Ends an idle connection without a word.
+pub(super) fn hang_up(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    if let Some(conn) = service.state.borrow_mut().conn(at) {
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+    }
+    at.stream.close_after_flush(ev);
+}
+
+/// Ends a connection at once, whatever it is about.
+pub(super) fn abort(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: CompletionReason) {
+    if let Some(conn) = service.state.borrow_mut().conn(at) {
+        conn.more().reason.get_or_insert(reason);
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+    }
+    at.stream.close_now(ev);
+}
+
+/// Ends a reply in its middle, so that the client can tell.
+pub(super) fn break_off(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let tells_by_end = {
+        let mut state = service.state.borrow_mut();
+        let exchange = state.conn(at).and_then(|conn| conn.exchange.as_deref());
+        exchange.is_some_and(|exchange| {
+            matches!(exchange.answer, Answer::Streaming(Framing::UntilClose) | Answer::Done)
+        })
+    };
+    if tells_by_end {
+        // An orderly end would look like the end of the body.
+        at.stream.reset(ev);
+    } else {
+        at.stream.close_after_flush(ev);
+    }
+}

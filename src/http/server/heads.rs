@@ -1,0 +1,302 @@
+//! Heads of requests: they are read, and it is found out who is to answer.
+
+use std::rc::Rc;
+
+use super::connection::{self, At, Phase, conn_flag};
+use super::driving::{PIPELINED, Step};
+use super::exchange::{Target, flag};
+use super::service::{Service, State};
+use super::{calling, composing, ending, sending, times};
+use crate::EvLoop;
+use crate::http::table::Found;
+use crate::net::Chunk;
+use crate::wire::{
+    self, BodyDecoder, Fault, Framing, Method, RequestHead, Status, TargetForm, Version,
+};
+
+pub(super) fn read_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let result = {
+        let mut input = at.stream.input(ev);
+        let mut state = service.state.borrow_mut();
+        let State { conns, spare_exchanges, .. } = &mut *state;
+        let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+        else {
+            return Step::Wait;
+        };
+        if conn.has(conn_flag::STALLED) || input.is_empty() {
+            Ok(false)
+        } else {
+            let exchange = match &mut conn.exchange {
+                Some(exchange) => exchange,
+                none => none.insert(
+                    spare_exchanges
+                        .pop()
+                        .unwrap_or_else(|| super::exchange::Exchange::new(service.options.head)),
+                ),
+            };
+            loop {
+                let Some(Chunk::Bytes(bytes)) = input.chunks().next() else { break Ok(false) };
+                match exchange.parser.feed(bytes) {
+                    Ok(progress) => {
+                        exchange.bytes_in += progress.used as u64;
+                        input.drain(progress.used);
+                        if progress.done {
+                            break Ok(true);
+                        }
+                        if progress.used == 0 {
+                            break Ok(false);
+                        }
+                    }
+                    Err(fault) => break Err(fault),
+                }
+            }
+        }
+    };
+    match result {
+        Ok(true) => begin(ev, service, at),
+        Ok(false) => wait_for_head(ev, service, at),
+        Err(fault) => {
+            ending::refuse(ev, service, at, fault.status(), Some(fault));
+            Step::Wait
+        }
+    }
+}
+
+pub(super) fn wait_for_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let mut borrowed = service.state.borrow_mut();
+    let state = &mut *borrowed;
+    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|c| c.stream == at.stream)
+    else {
+        return Step::Wait;
+    };
+    if conn.has(conn_flag::STALLED) {
+        // Who does not take the replies is asked nothing more.
+        if at.stream.input_len(ev) >= PIPELINED && !conn.has(conn_flag::DEAF) {
+            conn.set(conn_flag::DEAF);
+            at.stream.disable_read(ev);
+        }
+        return Step::Wait;
+    }
+    let was_deaf = conn.has(conn_flag::DEAF);
+    conn.clear(conn_flag::DEAF);
+    let parser = conn.exchange.as_ref().map(|exchange| &exchange.parser);
+    let (started, fresh) =
+        parser.map_or((false, true), |parser| (parser.started(), parser.is_fresh()));
+    // Also empty lines are remembered: there may be only so many.
+    let spare = if fresh { conn.exchange.take() } else { None };
+    if conn.has(conn_flag::ENDED) {
+        // Half a request is none: nobody waits for a reply.
+        conn.phase = Phase::Closing;
+        conn.set(conn_flag::ENDING);
+        at.stream.close_after_flush(ev);
+        return Step::Wait;
+    }
+    let is_ending = state.stopping.is_ending();
+    let is_new = conn.serial == 0;
+    // An old client's empty line behind a body begins nothing; what comes before the first head does.
+    let begun = started || is_new && !fresh;
+    let first = begun && !conn.has(conn_flag::HEAD_TIMED);
+    conn.phase = if started { Phase::Head } else { Phase::Idle };
+    if is_ending && !started {
+        conn.phase = Phase::Closing;
+        conn.set(conn_flag::ENDING);
+        at.stream.close_after_flush(ev);
+        return Step::Wait;
+    }
+    if first {
+        conn.set(conn_flag::HEAD_TIMED);
+    }
+    let has_line = conn.exchange.as_ref().is_some_and(|exchange| exchange.parser.has_line());
+    if let Some(mut spare) = spare {
+        spare.reset();
+        state.give_exchange(spare);
+    }
+    drop(borrowed);
+    if was_deaf {
+        at.stream.enable_read(ev);
+    }
+    if first {
+        times::time_head(ev, service, at, is_new);
+    }
+    if let (true, Some(hook)) = (has_line, &service.routes.request_line) {
+        calling::request_line(ev, service, at, hook);
+    }
+    Step::Wait
+}
+
+/// A head is complete.
+pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let now = ev.now_nanos();
+    let mut state = service.state.borrow_mut();
+    let mut parts = state.take_parts();
+    let wants_summary = service.wants_summary();
+    state.counters.requests += 1;
+    let State { conns, counters, .. } = &mut *state;
+    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+    else {
+        return Step::Wait;
+    };
+    if !conn.has(conn_flag::BLOCKED) {
+        // What was written before has left, or somebody would have said so.
+        counters.completions[0] += u64::from(std::mem::take(&mut conn.unsent));
+    }
+    let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
+    conn.serial = conn.serial.wrapping_add(1).max(1);
+    conn.phase = Phase::Handling;
+    exchange.serial = conn.serial;
+    exchange.parser.swap_head(&mut parts.head);
+    exchange.started = now;
+    exchange.body_limit = service.options.max_body;
+    let head = &parts.head;
+    exchange.flags = flags_of(head) | exchange.flags & flag::LINE_TOLD;
+    let framing = head.framing();
+    if framing == Framing::None {
+        exchange.set(flag::BODY_DONE);
+    } else {
+        exchange.decoder = BodyDecoder::from_framing(framing, service.options.chunks);
+        exchange.has_decoder = true;
+    }
+    let refused = choose(service, &mut parts, &mut exchange.target);
+    if wants_summary {
+        exchange.hooks().summary = Some(Rc::new(sending::summary_of(at, &parts)));
+    }
+    let streams = match exchange.target {
+        Target::Entry(entry) => service.routes.entries[entry as usize].streams,
+        _ => false,
+    };
+    if streams {
+        exchange.body_limit = u64::MAX;
+    }
+    exchange.request = Some(parts);
+    let was_timed = conn.has(conn_flag::HEAD_TIMED);
+    let is_timed = conn.has(conn_flag::IDLE_TIMED);
+    conn.clear(conn_flag::HEAD_TIMED);
+    conn.set(conn_flag::IDLE_TIMED);
+    drop(state);
+    if was_timed {
+        at.stream.set_timer(ev, None);
+    }
+    if !is_timed {
+        at.stream.set_read_timeout(ev, service.options.idle_timeout);
+    }
+    if let Some(hook) = &service.routes.request_line {
+        calling::request_line(ev, service, at, hook);
+    }
+    if let Err((status, fault)) = refused {
+        ending::refuse(ev, service, at, status, fault);
+        return Step::Wait;
+    }
+    if !service.routes.before.is_empty() && !calling::before(ev, service, at) {
+        return Step::On;
+    }
+    if framing == Framing::None {
+        return calling::handler(ev, service, at);
+    }
+    let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(at) else { return Step::Wait };
+    let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
+    let serial = exchange.serial;
+    if !matches!(exchange.target, Target::Entry(_)) {
+        // Nobody wants the body.
+        drop(state);
+        return calling::handler(ev, service, at);
+    }
+    if let Framing::Length(length) = framing {
+        if length > exchange.body_limit {
+            drop(state);
+            let fault = Fault::BodyTooLarge;
+            ending::refuse(ev, service, at, fault.status(), Some(fault));
+            return Step::Wait;
+        }
+    }
+    if streams {
+        drop(state);
+        return calling::handler(ev, service, at);
+    }
+    conn.phase = Phase::Body;
+    exchange.body_started = now;
+    exchange.body_before = 0;
+    exchange.body_active = now;
+    drop(state);
+    connection::go_on_with_body(ev, service, at, serial);
+    Step::On
+}
+
+pub(super) fn flags_of(head: &RequestHead) -> u32 {
+    let mut flags = composing::version_flags(head.version());
+    if *head.method() == Method::HEAD {
+        flags |= flag::IS_HEAD;
+    }
+    if head.keeps_alive() {
+        flags |= flag::KEEPS_ALIVE;
+    }
+    if head.expects_continue() {
+        flags |= flag::EXPECTS;
+    }
+    if head.accepts_trailers() {
+        flags |= flag::TAKES_TRAILERS;
+    }
+    if head.upgrade().is_some() && head.version() == Version::Http11 {
+        flags |= flag::UPGRADES;
+    }
+    flags
+}
+
+/// Finds who is to answer, or why nobody can.
+pub(super) fn choose(
+    service: &Service,
+    parts: &mut super::request::Parts,
+    target: &mut Target,
+) -> Result<(), (Status, Option<Fault>)> {
+    let head = &parts.head;
+    let method = head.method();
+    if head.has_other_expectation() && head.version() == Version::Http11 {
+        return Err((Status::EXPECTATION_FAILED, None));
+    }
+    if *method == Method::CONNECT || *method == Method::TRACE {
+        return Err((Status::NOT_IMPLEMENTED, None));
+    }
+    if let Some(methods) = &service.options.methods {
+        if !methods.contains(method) {
+            return Err((Status::NOT_IMPLEMENTED, None));
+        }
+    }
+    if service.options.requires_length
+        && head.framing() == Framing::None
+        && [Method::POST, Method::PUT, Method::PATCH].contains(method)
+        && !head.fields().iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+    {
+        return Err((Status::LENGTH_REQUIRED, None));
+    }
+    if head.form() == TargetForm::Asterisk {
+        *target = Target::Options(Vec::new());
+        return Ok(());
+    }
+    let raw = head.raw_path();
+    let path = match wire::decode_path(raw) {
+        Ok(std::borrow::Cow::Borrowed(path)) if path.len() == raw.len() => None,
+        Ok(path) => Some(path.into_owned()),
+        Err(fault) => return Err((fault.status(), Some(fault))),
+    };
+    let looked_up = path.as_deref().unwrap_or(raw);
+    let routes = &service.routes;
+    *target = match routes.table.find(method, looked_up, &mut parts.captures) {
+        Found::Route(&entry) => Target::Entry(entry),
+        Found::WrongMethod if *method == Method::OPTIONS => {
+            Target::Options(routes.table.allowed(looked_up))
+        }
+        Found::WrongMethod if !method.is_known() && service.options.methods.is_none() => {
+            return Err((Status::NOT_IMPLEMENTED, None));
+        }
+        Found::WrongMethod => Target::Others(routes.table.allowed(looked_up)),
+        Found::None => match routes.fallback {
+            Some(entry) => Target::Entry(entry),
+            None if !method.is_known() && service.options.methods.is_none() => {
+                return Err((Status::NOT_IMPLEMENTED, None));
+            }
+            None => Target::Nobody,
+        },
+    };
+    parts.path = path;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Bodies of requests, as they come.
+
+use super::connection::{self, At};
+use super::exchange::flag;
+use super::service::Service;
+use super::{CompletionReason, Server, times};
+use crate::EvLoop;
+use crate::net::Buffer;
+use crate::wire::{Fault, Fields};
+
+/// The key of a body that comes piece by piece: see [`Request::receive`](super::Request::receive).
+///
+/// Verbs on one that is over do nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RequestBody {
+    pub(super) server: Server,
+    pub(super) at: At,
+    pub(super) serial: u32,
+}
+
+/// What becomes of a body.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BodyEvent<'a> {
+    /// This has come and was not taken yet. Take what there is a use for; what is left is there the next time,
+    /// with more behind it, and while 64 KiB are, nothing is read from the client.
+    Data(&'a mut Buffer),
+    /// That was all, and these were the fields behind it, which most bodies have none of.
+    End(&'a Fields),
+    /// There is no more, although there should be: this is why. The last event.
+    Failed(BodyError),
+}
+
+/// Why a body is not complete.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is larger than it [may be](RequestBody::set_limit), or framed as nothing can be. The client was answered.
+    Fault(Fault),
+    /// The request is over, for this reason.
+    Over(CompletionReason),
+}
+
+pub(super) type Receiver = Box<dyn FnMut(&mut EvLoop, RequestBody, BodyEvent<'_>)>;
+
+/// Who takes a body.
+pub(super) struct Incoming {
+    /// `None` while it is called.
+    pub(super) receiver: Option<Receiver>,
+}
+
+impl Incoming {
+    pub(super) fn new(
+        receiver: impl FnMut(&mut EvLoop, RequestBody, BodyEvent<'_>) + 'static,
+    ) -> Self {
+        Self { receiver: Some(Box::new(receiver)) }
+    }
+}
+
+impl RequestBody {
+    /// Wants nothing more for now: the client is held up when the system's buffers are full. No time-out runs
+    /// meanwhile. Returns whether the body still comes, as all of these do.
+    pub fn pause(self, ev: &mut EvLoop) -> bool {
+        let found = self.change(ev, |exchange| exchange.set(flag::PAUSED));
+        if found {
+            if let Some(service) = Service::find(ev, self.server) {
+                times::stop_body(ev, &service, self.at);
+            }
+        }
+        found
+    }
+
+    /// Wants more again: what was left is there at once.
+    pub fn resume(self, ev: &mut EvLoop) -> bool {
+        let found = self.change(ev, |exchange| exchange.clear(flag::PAUSED));
+        if found {
+            self.touch(ev);
+        }
+        found
+    }
+
+    /// Wants nothing of it, and will not be told of its end. Up to [so
+    /// much](super::ServerOptions::max_drain) of it is read so that the connection can be kept.
+    pub fn discard(self, ev: &mut EvLoop) -> bool {
+        let mut old = None;
+        let found = self.change(ev, |exchange| {
+            exchange.set(flag::DISCARDED);
+            exchange.clear(flag::PAUSED);
+            old = exchange.hooks.as_mut().and_then(|hooks| hooks.incoming.take());
+        });
+        drop(old);
+        if found {
+            self.touch(ev);
+        }
+        found
+    }
+
+    /// How large it may be in all, in bytes; more is answered with 413, if nothing else was. As large as it likes,
+    /// unless it is said here.
+    pub fn set_limit(self, ev: &mut EvLoop, bytes: u64) -> bool {
+        self.change(ev, |exchange| exchange.body_limit = bytes)
+    }
+
+    fn change(self, ev: &mut EvLoop, change: impl FnOnce(&mut super::exchange::Exchange)) -> bool {
+        let Some(service) = Service::find(ev, self.server) else { return false };
+        let mut state = service.state.borrow_mut();
+        let exchange = state.exchange(self.at, self.serial);
+        let Some(exchange) = exchange.filter(|exchange| !exchange.has(flag::BODY_TOLD)) else {
+            return false;
+        };
+        change(exchange);
+        true
+    }
+
+    fn touch(self, ev: &mut EvLoop) {
+        if let Some(service) = Service::find(ev, self.server) {
+            connection::touch(ev, &service, self.at);
+        }
+    }
+}

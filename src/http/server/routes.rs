@@ -1,0 +1,281 @@
+//! Who answers what.
+
+use std::cell::RefCell;
+use std::error::Error as StdError;
+use std::fmt;
+
+use super::reply::Reply;
+use super::request::Request;
+use super::{Completed, Connection, ConnectionEvent, Failure, Response, Summary};
+use crate::http::table::Table;
+use crate::wire::{Fault, Method, Status};
+use crate::{Error, EvLoop};
+
+/// What a handler may return: nothing, or a `Result` whose error is a reply of 500 if none was sent.
+///
+/// For `()` and for `Result<(), E>`, where `E` is an error or can become one: [`evloop::Error`](crate::Error),
+/// `std::io::Error`, `String`, `Box<dyn Error>`.
+pub trait Outcome: sealed::Sealed {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<(), Box<dyn StdError>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E> Sealed for Result<(), E> {}
+}
+
+impl Outcome for () {
+    fn into_result(self) -> Result<(), Box<dyn StdError>> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Box<dyn StdError>>> Outcome for Result<(), E> {
+    fn into_result(self) -> Result<(), Box<dyn StdError>> {
+        self.map_err(Into::into)
+    }
+}
+
+type Answered = Result<(), Box<dyn StdError>>;
+pub(super) type Handler = Box<dyn FnMut(&mut EvLoop, Request, Reply) -> Answered>;
+type Before = Box<dyn FnMut(&mut EvLoop, &mut Request, Reply) -> Option<Reply>>;
+type After = Box<dyn FnMut(&mut EvLoop, &Summary, &mut Response)>;
+pub(super) type OnRequestLine = Box<dyn FnMut(&mut EvLoop, Connection, &Method, &str)>;
+type OnConnection = Box<dyn FnMut(&mut EvLoop, Connection, ConnectionEvent)>;
+type OnCompleted = Box<dyn FnMut(&mut EvLoop, &Completed)>;
+type OnFailure = Box<dyn FnMut(&mut EvLoop, Failure)>;
+type ErrorPage = Box<dyn FnMut(&mut EvLoop, Status, Option<Fault>) -> Option<Response>>;
+
+/// A route's handler, and when it is called.
+pub(super) struct Entry {
+    pub(super) handler: RefCell<Handler>,
+    /// At the end of the head, rather than when the body is there.
+    pub(super) streams: bool,
+}
+
+/// Which handler answers which request, and what is called around it.
+///
+/// # Patterns
+///
+/// | | matches |
+/// |---|---|
+/// | `/a/b` | that path |
+/// | `/users/{id}` | one segment, which is [`param("id")`](Request::param) |
+/// | `/img/*.png` | `*`: anything within a segment |
+/// | `/files/#` | `#`: anything, slashes too |
+///
+/// Exact paths win over patterns, and of those the one that was added first. Paths are compared decoded.
+/// `HEAD` is answered by `GET`'s handler, and its body is not sent; a path that has handlers, but none for the
+/// method, answers 405 and says in `Allow` which it has; and `OPTIONS` says the same with 204, unless it
+/// has a handler.
+///
+/// # Sharp edges
+///
+/// What is wrong with a pattern is an error of [`listen`](super::ServerOptions::listen), not of the call that adds
+/// it, so that calls can be chained.
+#[must_use = "routes do nothing until a server has them"]
+#[derive(Default)]
+pub struct Routes {
+    pub(super) table: Table<u32>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) fallback: Option<u32>,
+    pub(super) before: Vec<RefCell<Before>>,
+    pub(super) after: Vec<RefCell<After>>,
+    pub(super) error_page: Option<RefCell<ErrorPage>>,
+    pub(super) request_line: Option<RefCell<OnRequestLine>>,
+    pub(super) connection: Option<RefCell<OnConnection>>,
+    pub(super) completed: Option<RefCell<OnCompleted>>,
+    pub(super) failure: Option<RefCell<OnFailure>>,
+    pub(super) wrong: Option<Error>,
+}
+
+impl Routes {
+    /// None yet: everything is answered with 404.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers `GET`, and `HEAD`.
+    pub fn get<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.on(Method::GET, pattern, handler)
+    }
+
+    /// Answers `POST`, when the whole body is there.
+    pub fn post<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.on(Method::POST, pattern, handler)
+    }
+
+    /// Answers `PUT`, when the whole body is there.
+    pub fn put<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.on(Method::PUT, pattern, handler)
+    }
+
+    /// Answers `PATCH`, when the whole body is there.
+    pub fn patch<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.on(Method::PATCH, pattern, handler)
+    }
+
+    /// Answers `DELETE`.
+    pub fn delete<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.on(Method::DELETE, pattern, handler)
+    }
+
+    /// Answers a method.
+    pub fn on<R: Outcome>(
+        self,
+        method: Method,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.add(Some(method), pattern, handler, false)
+    }
+
+    /// Answers every method that has no handler of its own on that pattern.
+    pub fn any<R: Outcome>(
+        self,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.add(None, pattern, handler, false)
+    }
+
+    /// Answers a method, from the end of the head on: the body is not gathered, but comes as the handler
+    /// [asks for it](Request::receive).
+    pub fn streaming<R: Outcome>(
+        self,
+        method: Method,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.add(Some(method), pattern, handler, true)
+    }
+
+    /// Answers what nothing else does (`evhttp_set_gencb`). Without one, that is 404.
+    pub fn fallback<R: Outcome>(
+        mut self,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+    ) -> Self {
+        self.fallback = Some(self.entry(handler, false));
+        self
+    }
+
+    /// Called at the end of each head, before the body is read and the handler called, in the order in which they were
+    /// added, also for what has no handler.
+    ///
+    /// Returns the reply if things are to go on, perhaps with a few more fields; whoever answers returns
+    /// `None`. A client that waits with its body to be told to go on is refused that way.
+    pub fn before(
+        mut self,
+        hook: impl FnMut(&mut EvLoop, &mut Request, Reply) -> Option<Reply> + 'static,
+    ) -> Self {
+        self.before.push(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Called with each reply before its head is sent, in the order in which they were added; may change its
+    /// status and fields. Not those of faults in what clients send, which have an [`error_page`](Self::error_page).
+    pub fn after(
+        mut self,
+        hook: impl FnMut(&mut EvLoop, &Summary, &mut Response) + 'static,
+    ) -> Self {
+        self.after.push(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Makes the replies that the server sends by itself, such as 404 or 413, and those of
+    /// [`Reply::error`] (`evhttp_set_errorcb`). `None` is the default: one line of plain text.
+    ///
+    /// It has no say in whether the connection is closed.
+    pub fn error_page(
+        mut self,
+        page: impl FnMut(&mut EvLoop, Status, Option<Fault>) -> Option<Response> + 'static,
+    ) -> Self {
+        self.error_page = Some(RefCell::new(Box::new(page)));
+        self
+    }
+
+    /// Called when a request line has come, which may be long before the rest
+    /// (`MHD_OPTION_URI_LOG_CALLBACK`).
+    pub fn on_request_line(
+        mut self,
+        hook: impl FnMut(&mut EvLoop, Connection, &Method, &str) + 'static,
+    ) -> Self {
+        self.request_line = Some(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Called when a connection is opened and when it is closed (`MHD_OPTION_NOTIFY_CONNECTION`).
+    pub fn on_connection(
+        mut self,
+        hook: impl FnMut(&mut EvLoop, Connection, ConnectionEvent) + 'static,
+    ) -> Self {
+        self.connection = Some(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Called once for each request whose head was complete, when it is over: its reply has left, or cannot
+    /// (`MHD_OPTION_NOTIFY_COMPLETED`).
+    pub fn on_completed(mut self, hook: impl FnMut(&mut EvLoop, &Completed) + 'static) -> Self {
+        self.completed = Some(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Called when a handler has failed: with what it returned, or with what it panicked.
+    pub fn on_failure(mut self, hook: impl FnMut(&mut EvLoop, Failure) + 'static) -> Self {
+        self.failure = Some(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    fn add<R: Outcome>(
+        mut self,
+        method: Option<Method>,
+        pattern: &str,
+        handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+        streams: bool,
+    ) -> Self {
+        let entry = self.entry(handler, streams);
+        if let Err(error) = self.table.insert(method, pattern, entry) {
+            self.wrong.get_or_insert(error);
+        }
+        self
+    }
+
+    fn entry<R: Outcome>(
+        &mut self,
+        mut handler: impl FnMut(&mut EvLoop, Request, Reply) -> R + 'static,
+        streams: bool,
+    ) -> u32 {
+        let handler: Handler =
+            Box::new(move |ev, request, reply| handler(ev, request, reply).into_result());
+        self.entries.push(Entry { handler: RefCell::new(handler), streams });
+        u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes").field("handlers", &self.entries.len()).finish_non_exhaustive()
+    }
+}

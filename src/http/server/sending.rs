@@ -1,0 +1,412 @@
+//! Heads of replies are put together and go out, with bodies behind them.
+
+// A reply is written where its verb is called, since that calls nobody; the bytes leave when the handlers that
+// are being called have returned. Where a hook has to be asked first, what is to be answered is kept, and the
+// loop comes back to it.
+
+use std::rc::Rc;
+
+use super::connection::{At, Phase, conn_flag};
+use super::exchange::{Answer, Framing, flag};
+use super::outgoing::BodyLength;
+use super::reply::{Pending, gone, length_of};
+use super::response::{Body, Outline, Response};
+use super::service::{Service, State};
+use super::{Connection, Summary, composing, connection};
+use crate::net::Written;
+use crate::wire::{self, Fields, Status, Version};
+use crate::{Error, ErrorKind, EvLoop, Result};
+
+/// Bodies up to this many bytes are copied behind their head; longer ones are handed over.
+const SMALL: usize = 16 * 1024;
+
+/// Answers with bytes that are copied.
+pub(super) fn answer_bytes(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    outline: &Outline,
+    content_type: &str,
+    body: &[u8],
+) -> Result<()> {
+    if outline.is_plain() && body.len() <= SMALL {
+        let mut state = service.state.borrow_mut();
+        if let Some(result) =
+            answer_plainly(ev, service, &mut state, at, serial, content_type, body)
+        {
+            return result;
+        }
+    }
+    let checked = composing::check_outline(service, at, serial, outline, body.len() as u64)
+        .and_then(|()| composing::check_type(content_type));
+    if let Err(error) = checked {
+        refuse_reply(ev, service, at, serial);
+        return Err(error);
+    }
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    let now = ev.now_nanos();
+    let framing = Framing::Length(body.len() as u64);
+    let absent = composing::begin(
+        ev,
+        service,
+        state,
+        at,
+        serial,
+        outline,
+        Some(content_type),
+        framing,
+        now,
+    )?;
+    let result = if absent || body.is_empty() {
+        at.stream.write(ev, &state.scratch)
+    } else if body.len() <= SMALL {
+        state.scratch.extend_from_slice(body);
+        at.stream.write(ev, &state.scratch)
+    } else {
+        at.stream.write(ev, &state.scratch).and_then(|_| at.stream.write_owned(ev, body))
+    };
+    finish(ev, state, at, serial, if absent { 0 } else { body.len() as u64 }, result)
+}
+
+/// The reply that most are: 200, with a body that is there, to a client of 1.1 that stays, and with nothing to be
+/// said but the type. Its head is the one before it, up to the length. `None` if it is another.
+fn answer_plainly(
+    ev: &mut EvLoop,
+    service: &Service,
+    state: &mut State,
+    at: At,
+    serial: u32,
+    content_type: &str,
+    body: &[u8],
+) -> Option<Result<()>> {
+    const RIGHT: u32 = flag::KEEPS_ALIVE | flag::BODY_DONE;
+    const WRONG: u32 = flag::IS_HEAD | flag::HTTP_10;
+    let options = &service.options;
+    if state.stopping.is_ending() || options.max_requests != 0 || options.lifetime.is_some() {
+        return None;
+    }
+    let State { conns, scratch, head, .. } = state;
+    let conn = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)?;
+    let (is_ending, driven) = (conn.has(conn_flag::ENDING), conn.has(conn_flag::DRIVEN));
+    let exchange = conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)?;
+    let is_plain = exchange.flags & (RIGHT | WRONG) == RIGHT;
+    if is_ending || !is_plain || !exchange.is_unanswered() {
+        return None;
+    }
+    scratch.clear();
+    scratch.extend_from_slice(head.until_length(ev, options, content_type)?);
+    wire::number(scratch, body.len() as u64);
+    scratch.extend_from_slice(b"\r\n\r\n");
+    scratch.extend_from_slice(body);
+    exchange.status = Some(Status::OK);
+    exchange.answer = Answer::Done;
+    exchange.bytes_out += scratch.len() as u64;
+    let result = at.stream.write(ev, &*scratch);
+    if !driven {
+        at.stream.trigger_received(ev, true);
+    }
+    match result {
+        Ok(Written::Room) => Some(Ok(())),
+        Ok(Written::Full) => {
+            note_written(ev, state, at, &result);
+            Some(Ok(()))
+        }
+        Err(error) => {
+            give_up(ev, state, at, serial);
+            Some(Err(error))
+        }
+    }
+}
+
+/// Answers with a response.
+pub(super) fn answer(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    response: Response,
+) -> Result<()> {
+    if let Err(error) = composing::check(service, at, serial, &response) {
+        refuse_reply(ev, service, at, serial);
+        return Err(error);
+    }
+    let Response { outline, body, trailers } = response;
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    let now = ev.now_nanos();
+    let wants_trailers = trailers.is_some()
+        && state.exchange(at, serial).is_some_and(|exchange| {
+            exchange.has(flag::TAKES_TRAILERS) && !exchange.has(flag::HTTP_10)
+        });
+    let len = body.len();
+    let framing =
+        if wants_trailers { Framing::Chunked } else { Framing::Length(length_of(&body, &outline)) };
+    let absent = composing::begin(ev, service, state, at, serial, &outline, None, framing, now)?;
+    let stream = at.stream;
+    if absent {
+        let result = stream.write(ev, &state.scratch);
+        return finish(ev, state, at, serial, 0, result);
+    }
+    if wants_trailers && len > 0 {
+        wire::chunk_head(usize::try_from(len).unwrap_or(usize::MAX), &mut state.scratch);
+    }
+    let result = match body {
+        Body::Empty => stream.write(ev, &state.scratch),
+        Body::Static(bytes) if bytes.len() <= SMALL => {
+            state.scratch.extend_from_slice(bytes);
+            stream.write(ev, &state.scratch)
+        }
+        Body::Owned(bytes) if bytes.len() <= SMALL => {
+            state.scratch.extend_from_slice(&bytes);
+            stream.write(ev, &state.scratch)
+        }
+        Body::Static(bytes) => stream
+            .write(ev, &state.scratch)
+            .and_then(|_| stream.write_shared(ev, crate::net::Shared::from_static(bytes))),
+        Body::Owned(bytes) => {
+            stream.write(ev, &state.scratch).and_then(|_| stream.write_owned(ev, bytes))
+        }
+        Body::Shared(bytes) => {
+            stream.write(ev, &state.scratch).and_then(|_| stream.write_shared(ev, bytes))
+        }
+        Body::File(file, offset, len) => {
+            stream.write(ev, &state.scratch).and_then(|_| stream.write_file(ev, file, offset, len))
+        }
+    };
+    let result = match trailers.filter(|_| wants_trailers) {
+        Some(trailers) => result.and_then(|_| {
+            state.scratch.clear();
+            if len > 0 {
+                state.scratch.extend_from_slice(b"\r\n");
+            }
+            wire::last_chunk(&trailers, &mut state.scratch);
+            stream.write(ev, &state.scratch)
+        }),
+        None => result,
+    };
+    finish(ev, state, at, serial, len, result)
+}
+
+/// Sends the head of a reply whose body comes piece by piece. Says whether the body is sent at all.
+pub(super) fn begin_stream(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    outline: Outline,
+    length: BodyLength,
+) -> Result<bool> {
+    let claimed = match length {
+        BodyLength::Known(length) => Some(length),
+        BodyLength::Unknown => None,
+    };
+    let wrong = outline.check().err().or_else(|| {
+        let contradicts = outline.length.is_some() && outline.length != claimed;
+        contradicts.then(composing::contradiction)
+    });
+    if let Some(error) = wrong {
+        refuse_reply(ev, service, at, serial);
+        return Err(error);
+    }
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    let now = ev.now_nanos();
+    let is_old = state.exchange(at, serial).is_some_and(|exchange| exchange.has(flag::HTTP_10));
+    let framing = match claimed {
+        Some(length) => Framing::Length(length),
+        None if is_old => Framing::UntilClose,
+        None => Framing::Chunked,
+    };
+    let absent = composing::begin(ev, service, state, at, serial, &outline, None, framing, now)?;
+    let result = at.stream.write(ev, &state.scratch);
+    note_written(ev, state, at, &result);
+    if let Err(error) = result {
+        // Nobody else has the right to answer any more.
+        at.stream.reset(ev);
+        return Err(error);
+    }
+    if absent {
+        // There is nothing to wait for, however long whoever makes the body takes over it.
+        if let Some(exchange) = state.exchange(at, serial) {
+            exchange.answer = Answer::Done;
+        }
+        connection::touch_in(ev, state, at);
+        return Ok(false);
+    }
+    if let Some(conn) = state.conn(at) {
+        connection::make_loud(ev, conn);
+    }
+    if let Some(exchange) = state.exchange(at, serial) {
+        exchange.answer = Answer::Streaming(framing);
+    }
+    Ok(true)
+}
+
+/// Sends an interim response.
+pub(super) fn interim(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    status: Status,
+    fields: &Fields,
+) -> Result<()> {
+    if !(102..200).contains(&status.code()) {
+        return Err(Error::new(ErrorKind::InvalidInput, "sending an interim response"));
+    }
+    let mut state = service.state.borrow_mut();
+    let state = &mut *state;
+    let Some(exchange) = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered())
+    else {
+        return Err(gone());
+    };
+    if exchange.has(flag::HTTP_10) {
+        return Ok(());
+    }
+    let out = &mut state.scratch;
+    out.clear();
+    wire::status_line(out, status);
+    for (name, value) in fields.iter() {
+        let frames = ["content-length", "transfer-encoding"];
+        if frames.iter().any(|of| name.eq_ignore_ascii_case(of)) {
+            return Err(composing::contradiction());
+        }
+        wire::field(out, name, value)?;
+    }
+    out.extend_from_slice(b"\r\n");
+    let result = at.stream.write(ev, &state.scratch);
+    note_written(ev, state, at, &result);
+    result.map(|_| ())
+}
+
+/// Keeps what is to be answered until the loop comes by.
+pub(super) fn postpone(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    pending: Pending,
+) -> Result<()> {
+    {
+        let mut state = service.state.borrow_mut();
+        let exchange = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered());
+        let Some(exchange) = exchange else { return Err(gone()) };
+        exchange.hooks().pending = Some(pending);
+    }
+    connection::touch(ev, service, at);
+    Ok(())
+}
+
+/// The reply that was asked for cannot be: it is one of 500.
+pub(super) fn refuse_reply(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) {
+    if let Some(exchange) = service.state.borrow_mut().exchange(at, serial) {
+        if exchange.is_unanswered() {
+            exchange.set(flag::FAILED);
+        }
+    }
+    let pending = Pending::Error(Status::INTERNAL_SERVER_ERROR, Outline::default());
+    // If the client is gone, nothing is owed.
+    let _ = postpone(ev, service, at, serial, pending);
+}
+
+pub(super) fn wake_puller(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) -> bool {
+    let waits = {
+        let mut state = service.state.borrow_mut();
+        let hooks = state.exchange(at, serial).and_then(|exchange| exchange.hooks.as_mut());
+        match hooks.and_then(|hooks| hooks.puller.as_mut()) {
+            Some(puller) => {
+                puller.sleeps = false;
+                puller.woken = puller.source.is_none();
+                true
+            }
+            None => false,
+        }
+    };
+    if waits {
+        connection::touch(ev, service, at);
+    }
+    waits
+}
+
+/// What a request has asked for, where that is not known any more from the request itself.
+pub(super) fn summarize(service: &Service, at: At) -> Option<Rc<Summary>> {
+    let mut state = service.state.borrow_mut();
+    let exchange = state.conn(at)?.exchange.as_mut()?;
+    if let Some(hooks) = &exchange.hooks {
+        if let Some(summary) = &hooks.summary {
+            return Some(Rc::clone(summary));
+        }
+    }
+    Some(Rc::new(match &exchange.request {
+        Some(parts) => summary_of(at, parts),
+        None => Summary {
+            connection: Connection { stream: at.stream },
+            method: exchange.method.clone(),
+            target: exchange.asked.clone(),
+            version: if exchange.has(flag::HTTP_10) { Version::Http10 } else { Version::Http11 },
+        },
+    }))
+}
+
+pub(super) fn summary_of(at: At, parts: &super::request::Parts) -> Summary {
+    Summary {
+        connection: Connection { stream: at.stream },
+        method: parts.head.method().clone(),
+        target: parts.head.target().to_owned(),
+        version: parts.head.version(),
+    }
+}
+
+/// A reply could not be written: what was cut can be followed by nothing, and was not answered.
+#[cold]
+fn give_up(ev: &mut EvLoop, state: &mut State, at: At, serial: u32) {
+    if let Some(exchange) = state.exchange(at, serial) {
+        exchange.answer = Answer::None;
+    }
+    if let Some(conn) = state.conn(at) {
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+    }
+    at.stream.reset(ev);
+}
+
+/// The whole reply was written, or could not be.
+fn finish(
+    ev: &mut EvLoop,
+    state: &mut State,
+    at: At,
+    serial: u32,
+    body: u64,
+    result: Result<Written>,
+) -> Result<()> {
+    note_written(ev, state, at, &result);
+    let Some(conn) = state.conn(at) else { return Err(gone()) };
+    let driven = conn.has(conn_flag::DRIVEN);
+    let Some(exchange) = conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)
+    else {
+        return Err(gone());
+    };
+    exchange.answer = Answer::Done;
+    exchange.bytes_out += body;
+    if !driven {
+        at.stream.trigger_received(ev, true);
+    }
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            give_up(ev, state, at, serial);
+            Err(error)
+        }
+    }
+}
+
+pub(super) fn note_written(ev: &mut EvLoop, state: &mut State, at: At, result: &Result<Written>) {
+    if let Ok(Written::Full) = result {
+        if let Some(conn) = state.conn(at) {
+            conn.set(conn_flag::STALLED);
+            connection::make_loud(ev, conn);
+        }
+    }
+}

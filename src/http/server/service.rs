@@ -1,0 +1,225 @@
+//! What the connections of one server share.
+
+// All state is in one `RefCell`, borrowed for a few lines at a time: never while a handler, a hook or a `Drop` of
+// something that a user has handed over could run. What is taken out of it to be dropped leaves it first.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use slab::Slab;
+
+use super::connection::{At, Conn};
+use super::exchange::Exchange;
+use super::options::ServerOptions;
+use super::plain_head::{DateLine, PlainHead};
+use super::request::Parts;
+use super::stats::Counters;
+use super::stopping::Stopping;
+use super::{Completed, Routes, Server, connection};
+use crate::net::Listener;
+
+use crate::{EvLoop, Remote, Result, Timer};
+
+/// The servers of a loop.
+#[derive(Default)]
+pub(super) struct Services {
+    list: RefCell<Vec<Rc<Service>>>,
+}
+
+pub(super) struct Service {
+    pub(super) key: Server,
+    pub(super) options: ServerOptions,
+    pub(super) routes: Routes,
+    pub(super) state: RefCell<State>,
+    pub(super) remote: Remote,
+    /// Replies that were dropped without an answer.
+    dropped: RefCell<Vec<(At, u32)>>,
+    /// Somebody will look at them.
+    is_swept: Cell<bool>,
+    /// A panic that goes on when everything is in order again.
+    panic: RefCell<Option<Box<dyn Any + Send>>>,
+    has_panic: Cell<bool>,
+    /// Requests that were over while the hook that is told was on the stack.
+    pub(super) untold: RefCell<VecDeque<Completed>>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) conns: Slab<Conn>,
+    #[expect(clippy::vec_box, reason = "connections own boxes, which come and go whole")]
+    pub(super) spare_exchanges: Vec<Box<Exchange>>,
+    #[expect(clippy::vec_box, reason = "requests own boxes, which come and go whole")]
+    pub(super) spare_parts: Vec<Box<Parts>>,
+    /// Heads are put together here.
+    pub(super) scratch: Vec<u8>,
+    pub(super) date: DateLine,
+    pub(super) head: PlainHead,
+    pub(super) counters: Counters,
+    pub(super) listener: Option<Listener>,
+    pub(super) stopping: Stopping,
+    /// Connections that go on in the next iteration.
+    pub(super) next_turn: Vec<At>,
+    pub(super) next_turn_timer: Option<Timer>,
+    /// Connections whose handler is on the stack of a run that they are nested in.
+    pub(super) waiting: Vec<At>,
+}
+
+/// How many boxes are kept for the next request.
+pub(super) const SPARE: usize = 64;
+
+impl Services {
+    pub(super) fn find(&self, key: Server) -> Option<Rc<Service>> {
+        self.list.borrow().iter().find(|service| service.key == key).map(Rc::clone)
+    }
+
+    pub(super) fn forget(&self, key: Server) -> Option<Rc<Service>> {
+        let mut list = self.list.borrow_mut();
+        let at = list.iter().position(|service| service.key == key)?;
+        Some(list.remove(at))
+    }
+}
+
+impl Service {
+    pub(super) fn start(
+        ev: &mut EvLoop,
+        options: ServerOptions,
+        mut routes: Routes,
+    ) -> Result<Rc<Self>> {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        if let Some(wrong) = routes.wrong.take() {
+            return Err(wrong);
+        }
+        let service = Rc::new(Self {
+            key: Server { id: IDS.fetch_add(1, Ordering::Relaxed) },
+            options,
+            routes,
+            state: RefCell::default(),
+            remote: ev.remote(),
+            dropped: RefCell::default(),
+            is_swept: Cell::new(false),
+            panic: RefCell::default(),
+            has_panic: Cell::new(false),
+            untold: RefCell::default(),
+        });
+        ev.local::<Services>().list.borrow_mut().push(Rc::clone(&service));
+        Ok(service)
+    }
+
+    /// It has a listener, or could not get one.
+    pub(super) fn listens(
+        self: Rc<Self>,
+        ev: &mut EvLoop,
+        listening: Result<Listener>,
+    ) -> Result<Server> {
+        match listening {
+            Ok(listener) => {
+                self.state.borrow_mut().listener = Some(listener);
+                Ok(self.key)
+            }
+            Err(error) => {
+                ev.local::<Services>().forget(self.key);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn find(ev: &mut EvLoop, key: Server) -> Option<Rc<Self>> {
+        ev.local::<Services>().find(key)
+    }
+
+    pub(super) fn look(ev: &EvLoop, key: Server) -> Option<Rc<Self>> {
+        ev.local_if_made::<Services>()?.find(key)
+    }
+
+    /// A reply was dropped unanswered. Called from a `Drop`, so from anywhere.
+    pub(super) fn note_dropped(&self, at: At, serial: u32) {
+        self.dropped.borrow_mut().push((at, serial));
+        if !self.is_swept.replace(true) {
+            let key = self.key;
+            self.remote.post(move |ev| {
+                if let Some(service) = Self::find(ev, key) {
+                    service.sweep(ev);
+                }
+            });
+        }
+    }
+
+    /// Answers what was dropped unanswered.
+    pub(super) fn sweep(self: &Rc<Self>, ev: &mut EvLoop) {
+        self.is_swept.set(false);
+        loop {
+            let next = self.dropped.borrow_mut().pop();
+            let Some((at, serial)) = next else { return };
+            connection::unanswered(ev, self, at, serial);
+        }
+    }
+
+    /// Keeps a panic, the first of several, until [`raise`](Self::raise).
+    pub(super) fn keep_panic(&self, panic: Box<dyn Any + Send>) {
+        self.panic.borrow_mut().get_or_insert(panic);
+        self.has_panic.set(true);
+    }
+
+    /// Lets a panic go on. Called where nothing is half done.
+    #[inline]
+    pub(super) fn raise(&self) {
+        if self.has_panic.get() {
+            self.raise_now();
+        }
+    }
+
+    #[cold]
+    fn raise_now(&self) {
+        self.has_panic.set(false);
+        let panic = self.panic.borrow_mut().take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+
+    pub(super) fn has_dropped(&self) -> bool {
+        !self.dropped.borrow().is_empty()
+    }
+
+    /// Whether what requests ask for must be remembered for somebody.
+    pub(super) fn wants_summary(&self) -> bool {
+        !self.routes.after.is_empty() || self.routes.completed.is_some()
+    }
+
+    pub(super) fn has_after(&self) -> bool {
+        !self.routes.after.is_empty()
+    }
+}
+
+impl State {
+    pub(super) fn conn(&mut self, at: At) -> Option<&mut Conn> {
+        self.conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+    }
+
+    /// The exchange of a request that is not over.
+    pub(super) fn exchange(&mut self, at: At, serial: u32) -> Option<&mut Exchange> {
+        let conn = self.conn(at)?;
+        conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)
+    }
+
+    /// Gets back one that holds nothing of a user's.
+    pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>) {
+        if self.spare_exchanges.len() < SPARE {
+            self.spare_exchanges.push(exchange);
+        }
+    }
+
+    pub(super) fn take_parts(&mut self) -> Box<Parts> {
+        self.spare_parts.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_parts(&mut self, parts: Box<Parts>) {
+        if self.spare_parts.len() < SPARE {
+            self.spare_parts.push(parts);
+        }
+    }
+}

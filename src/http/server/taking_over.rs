@@ -1,0 +1,106 @@
+//! A connection becomes something else.
+
+use std::rc::Rc;
+
+use super::completing::{Completing, record_of};
+use super::connection::{At, conn_flag};
+use super::exchange::flag;
+use super::reply::gone;
+use super::response::Outline;
+use super::service::Service;
+use super::stats::index_of;
+use super::{CompletionReason, completing, stopping};
+use crate::net::Stream;
+use crate::wire::{self, Status};
+use crate::{Error, ErrorKind, EvLoop, Result};
+
+/// Answers 101 and forgets the connection.
+pub(super) fn upgrade(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    serial: u32,
+    outline: &Outline,
+    protocol: &str,
+) -> Result<Stream> {
+    const UPGRADING: &str = "taking a connection over";
+    let refused =
+        |cause: &'static str| Err(Error::caused(ErrorKind::InvalidInput, UPGRADING, cause.into()));
+    let checked = outline.check();
+    let mut state = service.state.borrow_mut();
+    let now = ev.now_nanos();
+    let Some(exchange) = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered())
+    else {
+        return Err(gone());
+    };
+    let wants = exchange.has(flag::UPGRADES);
+    let has_body = !exchange.has(flag::BODY_DONE);
+    let wrong = checked.err().map(Err).or_else(|| {
+        if !wants {
+            Some(refused("the client has not asked for it"))
+        } else if has_body {
+            Some(refused("the request has a body"))
+        } else if !wire::is_field_value(protocol.as_bytes()) || protocol.is_empty() {
+            Some(refused("no name of a protocol"))
+        } else {
+            None
+        }
+    });
+    if let Some(wrong) = wrong {
+        drop(state);
+        super::sending::refuse_reply(ev, service, at, serial);
+        return wrong;
+    }
+    let super::service::State { scratch, date, .. } = &mut *state;
+    scratch.clear();
+    wire::status_line(scratch, Status::SWITCHING_PROTOCOLS);
+    if service.options.date {
+        scratch.extend_from_slice(date.line(now, || ev.wall_now()));
+    }
+    scratch.extend_from_slice(b"Connection: upgrade\r\nUpgrade: ");
+    scratch.extend_from_slice(protocol.as_bytes());
+    scratch.extend_from_slice(b"\r\n");
+    scratch.extend_from_slice(&outline.lines);
+    scratch.extend_from_slice(b"\r\n");
+    if let Err(error) = at.stream.write(ev, &*scratch) {
+        // Nobody else has the right to answer any more.
+        at.stream.reset(ev);
+        return Err(error);
+    }
+    let len = scratch.len() as u64;
+    let Some(conn) = state.conn(at) else { return Err(gone()) };
+    let was_deaf = conn.has(conn_flag::DEAF);
+    let mut conn = state.conns.remove(at.index as usize);
+    state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
+    drop(state);
+    // Those before it have been answered.
+    for completing in conn.more.take().into_iter().flat_map(|more| more.completing) {
+        completing::complete(ev, service, completing);
+    }
+    if let Some(mut exchange) = conn.exchange.take() {
+        exchange.status = Some(Status::SWITCHING_PROTOCOLS);
+        exchange.bytes_out += len;
+        let hooks = exchange.hooks.take();
+        let record = record_of(&exchange, CompletionReason::Upgraded, hooks.as_deref());
+        let request = exchange.request.take();
+        exchange.reset();
+        service.state.borrow_mut().give_exchange(exchange);
+        drop(request);
+        completing::complete(ev, service, Completing { record, hooks });
+    }
+    let stream = at.stream;
+    stream.set_read_timeout(ev, None);
+    stream.set_timer(ev, None);
+    stream.set_quiet(ev, false);
+    stream.set_watch_hangup(ev, false);
+    if conn.has(conn_flag::WRITE_TIMED) {
+        stream.set_write_timeout(ev, None);
+    }
+    if was_deaf {
+        stream.enable_read(ev);
+    }
+    // For the handler that it gets now, to see what has come already.
+    stream.trigger_received(ev, false);
+    stopping::look(ev, service);
+    Ok(stream)
+}

@@ -1,0 +1,434 @@
+// How long anything may take. Time is the case's own: none of these waits.
+
+use evloop::net::Written;
+
+use crate::talking::*;
+
+fn options() -> ServerOptions {
+    ServerOptions::new()
+}
+
+/// Routes with a gathered body, a streamed one that is taken, and one that nobody asks for.
+fn bodies() -> (Routes, Slot<(Request, Reply)>) {
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes = hello()
+        .post("/", |ev: &mut EvLoop, request: Request, reply: Reply| {
+            reply.text(ev, request.body().len().to_string())
+        })
+        .streaming(Method::POST, "/kept", move |_: &mut EvLoop, request: Request, reply: Reply| {
+            kept.put((request, reply));
+        });
+    (routes, slot)
+}
+
+fn announced(path: &str, length: usize, body: &str) -> String {
+    request("POST", path, &format!("Content-Length: {length}\r\n"), body)
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let mut ev = ev();
+    let (server, mut client) = one_client(&mut ev, hello());
+    client.ask(&mut ev, get("/"));
+    pass(&mut ev, secs(59));
+    client.hears_nothing(&mut ev);
+    client.ask(&mut ev, get("/"));
+    pass(&mut ev, secs(59));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, secs(1));
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+    settle(&mut ev);
+    assert_eq!(server.stats(&ev).connections, 0);
+}
+
+#[test]
+fn an_idle_connection_can_be_kept_for_ever() {
+    let mut ev = ev();
+    let options = options().idle_timeout(None);
+    let (_, mut client) = one_client_with(&mut ev, options, hello());
+    client.ask(&mut ev, get("/"));
+    pass(&mut ev, secs(100_000));
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+}
+
+#[test]
+fn who_says_nothing_at_first_is_not_told_either() {
+    let mut ev = ev();
+    let (_, mut client) = one_client(&mut ev, hello());
+    pass(&mut ev, ms(9_900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(100));
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+}
+
+#[test]
+fn a_head_has_so_long_however_many_bytes_come() {
+    let mut ev = ev();
+    let (_, mut client) = one_client(&mut ev, hello());
+    pass(&mut ev, secs(5));
+    for byte in "GET /".bytes() {
+        client.send([byte]);
+        pass(&mut ev, ms(990));
+    }
+    client.hears_nothing(&mut ev);
+    client.send("x");
+    pass(&mut ev, ms(60));
+    // From when the connection was opened.
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (408, true));
+    client.finish();
+    client.ends(&mut ev);
+}
+
+#[test]
+fn a_later_head_has_its_time_from_its_first_byte() {
+    let mut ev = ev();
+    let (_, mut client) = one_client(&mut ev, hello());
+    client.ask(&mut ev, get("/"));
+    pass(&mut ev, secs(30));
+    client.send("GET ");
+    for _ in 0..9 {
+        pass(&mut ev, secs(1));
+        client.send("x");
+    }
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, secs(1));
+    assert_eq!(client.reply(&mut ev).status, 408);
+}
+
+#[test]
+fn a_head_in_time_is_served_and_its_time_is_over() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (_, mut client) = one_client(&mut ev, keeps(&slot));
+    client.send("GET / HTTP/1.1\r\n");
+    pass(&mut ev, secs(9));
+    client.send("Host: here\r\n\r\n");
+    pass(&mut ev, secs(500));
+    slot.take().text(&mut ev, "at last").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "at last");
+}
+
+#[test]
+fn a_request_that_follows_slowly_is_not_cut_by_the_first_ones_time() {
+    let mut ev = ev();
+    let options = options().header_timeout(Some(secs(100)));
+    let (_, mut client) = one_client_with(&mut ev, options, hello());
+    client.ask(&mut ev, get("/"));
+    client.send("GET / ");
+    pass(&mut ev, secs(90));
+    client.hears_nothing(&mut ev);
+    client.send("HTTP/1.1\r\nHost: here\r\n\r\n");
+    assert_eq!(client.reply(&mut ev).text(), "hello");
+}
+
+#[test]
+fn a_body_that_stops_is_408() {
+    let mut ev = ev();
+    let (routes, _) = bodies();
+    let (routes, reasons) = noting(routes);
+    let (_, mut client) = one_client_with(&mut ev, options().min_body_rate(0, ZERO), routes);
+    client.send(announced("/", 10, "1"));
+    pass(&mut ev, secs(29));
+    client.send("2");
+    pass(&mut ev, secs(29));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, secs(1));
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (408, true));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+}
+
+#[test]
+fn a_body_that_is_slow_is_408() {
+    let mut ev = ev();
+    let (routes, _) = bodies();
+    let (server, mut client) = one_client(&mut ev, routes);
+    // Fast enough: 240 bytes a second.
+    client.send(announced("/", 100_000, ""));
+    for _ in 0..30 {
+        client.send("x".repeat(300));
+        pass(&mut ev, secs(1));
+    }
+    client.hears_nothing(&mut ev);
+    // Not so: but for ten seconds nobody looks.
+    let mut slow = Client::new(&mut ev, server);
+    slow.send(announced("/", 100_000, ""));
+    for _ in 0..9 {
+        slow.send("x".repeat(200));
+        pass(&mut ev, secs(1));
+    }
+    slow.hears_nothing(&mut ev);
+    slow.send("x".repeat(200));
+    pass(&mut ev, secs(1));
+    let answer = slow.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (408, true));
+}
+
+#[test]
+fn a_body_can_have_a_time_in_all() {
+    let mut ev = ev();
+    let (routes, _) = bodies();
+    let options = options().body_total_timeout(Some(secs(20)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/", 1_000_000, ""));
+    for _ in 0..19 {
+        client.send("x".repeat(1000));
+        pass(&mut ev, secs(1));
+    }
+    client.hears_nothing(&mut ev);
+    client.send("x".repeat(1000));
+    pass(&mut ev, secs(1));
+    assert_eq!(client.reply(&mut ev).status, 408);
+}
+
+#[test]
+fn a_streamed_body_that_stops_is_408_and_its_taker_is_told() {
+    let mut ev = ev();
+    let (routes, slot) = bodies();
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(announced("/kept", 10, "12345"));
+    settle(&mut ev);
+    let (request, reply) = slot.take();
+    // As long as nobody asks for it, no time passes.
+    pass(&mut ev, secs(300));
+    let told = Log::new();
+    let notes = told.clone();
+    request
+        .receive(&mut ev, move |_, _, event| match event {
+            BodyEvent::Data(data) => notes.push(data.drain(usize::MAX).to_string()),
+            other => notes.push(format!("{other:?}")),
+        })
+        .unwrap();
+    pass(&mut ev, secs(9));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, secs(21));
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (408, true));
+    let told = told.take();
+    assert_eq!((told.len(), told[0].as_str()), (2, "5"));
+    assert!(told[1].starts_with("Failed"), "{told:?}");
+    assert!(reply.text(&mut ev, "x").is_err());
+}
+
+#[test]
+fn while_a_body_is_paused_no_time_passes() {
+    let mut ev = ev();
+    let (routes, slot) = bodies();
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(announced("/kept", 10, "12345"));
+    settle(&mut ev);
+    let (request, reply) = slot.take();
+    let body = request
+        .receive(&mut ev, |_, _, event| {
+            if let BodyEvent::Data(data) = event {
+                data.clear();
+            }
+        })
+        .unwrap();
+    settle(&mut ev);
+    body.pause(&mut ev);
+    pass(&mut ev, secs(1000));
+    body.resume(&mut ev);
+    settle(&mut ev);
+    client.hears_nothing(&mut ev);
+    client.send("67890");
+    settle(&mut ev);
+    reply.text(&mut ev, "all").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "all");
+}
+
+#[test]
+fn a_handler_may_take_for_ever_or_so_long() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (_, mut client) = one_client(&mut ev, keeps(&slot));
+    client.send(get("/"));
+    pass(&mut ev, secs(10_000));
+    client.hears_nothing(&mut ev);
+    slot.take().text(&mut ev, "late").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "late");
+
+    let (routes, reasons) = noting(keeps(&slot));
+    let (_, mut client) = one_client_with(&mut ev, options().handler_timeout(Some(secs(5))), routes);
+    client.send(get("/"));
+    pass(&mut ev, ms(4900));
+    slot.take().text(&mut ev, "in time").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "in time");
+    pass(&mut ev, secs(1));
+    client.send(get("/"));
+    pass(&mut ev, ms(4900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(100));
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (503, true));
+    settle(&mut ev);
+    assert_eq!(*reasons.borrow(), [CompletionReason::Ok, CompletionReason::Timeout]);
+    assert_eq!(slot.take().text(&mut ev, "x").unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_handler_that_has_begun_its_reply_is_not_timed() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        kept.put(reply.stream(ev, BodyLength::Unknown)?);
+        Ok::<(), Error>(())
+    });
+    let (_, mut client) = one_client_with(&mut ev, options().handler_timeout(Some(secs(5))), routes);
+    client.send(get("/"));
+    pass(&mut ev, secs(100));
+    let stream = slot.take();
+    stream.write(&mut ev, "slow").unwrap();
+    stream.end(&mut ev).unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "slow");
+}
+
+#[test]
+fn the_handler_of_a_streamed_body_has_its_time_after_the_body() {
+    let mut ev = ev();
+    let (routes, slot) = bodies();
+    let options = options().handler_timeout(Some(secs(5)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/kept", 10, "12345"));
+    settle(&mut ev);
+    let (request, _reply) = slot.take();
+    request
+        .receive(&mut ev, |_, _, event| {
+            if let BodyEvent::Data(data) = event {
+                data.clear();
+            }
+        })
+        .unwrap();
+    pass(&mut ev, secs(8));
+    client.hears_nothing(&mut ev);
+    client.send("67890");
+    pass(&mut ev, ms(4900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(100));
+    assert_eq!(client.reply(&mut ev).status, 503);
+}
+
+/// A server that sends a large reply, and a client that has asked for it and read a little.
+fn large(ev: &mut EvLoop, options: ServerOptions) -> (Server, Client, Reasons) {
+    let (routes, reasons) = noting(Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+        reply.send(ev, Response::bytes("a/b", vec![b'x'; 10_000_000]))
+    }));
+    let (server, mut client) = one_client_with(ev, options, routes);
+    client.send(get("/"));
+    settle(ev);
+    (server, client, reasons)
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    let mut ev = ev();
+    let (_, mut client, reasons) = large(&mut ev, options());
+    pass(&mut ev, secs(29));
+    assert!(reasons.borrow().is_empty());
+    pass(&mut ev, secs(1));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+    let (rest, _) = client.rest(&mut ev);
+    assert!(rest.len() < 10_000_000);
+}
+
+#[test]
+fn a_client_that_reads_slowly_is_not_cut() {
+    let mut ev = ev();
+    let (_, mut client, reasons) = large(&mut ev, options());
+    // It takes something every 20 s, for far longer than a connection may be idle.
+    for _ in 0..20 {
+        pass(&mut ev, secs(20));
+        assert!(client.skip(100_000) > 0);
+        settle(&mut ev);
+        assert!(reasons.borrow().is_empty(), "{:?}", reasons.borrow());
+    }
+    pass(&mut ev, secs(20));
+    until(&mut ev, |_| {
+        client.skip(1_000_000);
+        !reasons.borrow().is_empty()
+    });
+    assert_eq!(*reasons.borrow(), [CompletionReason::Ok]);
+}
+
+#[test]
+fn a_streamed_reply_to_a_client_that_does_not_read_is_cut() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let (routes, reasons) = noting(Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        kept.put(reply.stream(ev, BodyLength::Unknown)?);
+        Ok::<(), Error>(())
+    }));
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(get("/"));
+    settle(&mut ev);
+    let stream = slot.take();
+    // Nothing waits to leave: as long as it likes.
+    pass(&mut ev, secs(1000));
+    assert!(stream.is_connected(&ev));
+    while stream.write(&mut ev, [b'x'; 50_000]).unwrap() == Written::Room {
+        turn(&mut ev);
+    }
+    pass(&mut ev, secs(29));
+    assert!(stream.is_connected(&ev));
+    pass(&mut ev, secs(1));
+    assert!(!stream.is_connected(&ev));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+    assert!(!client.rest(&mut ev).0.is_empty());
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_waited_for_only_so_long() {
+    let mut ev = ev();
+    let (routes, slot) = bodies();
+    let (server, mut client) = one_client(&mut ev, routes);
+    client.send(announced("/kept", 1000, "12345"));
+    settle(&mut ev);
+    slot.take().1.text(&mut ev, "enough").unwrap();
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.text(), answer.closes()), ("enough", false));
+    pass(&mut ev, secs(31));
+    client.finish();
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+    settle(&mut ev);
+    assert_eq!(server.stats(&ev).completed(CompletionReason::Ok), 1);
+}
+
+#[test]
+fn who_does_not_close_after_a_fault_is_closed() {
+    let mut ev = ev();
+    let (server, mut client) = one_client(&mut ev, hello());
+    assert_eq!(client.ask(&mut ev, "nonsense\r\n\r\n").status, 400);
+    for _ in 0..3 {
+        client.push(b"and more of it");
+        pass(&mut ev, ms(500));
+    }
+    settle(&mut ev);
+    assert_eq!(server.stats(&ev).connections, 0);
+    client.rest(&mut ev);
+}
+
+#[test]
+fn all_limits_can_be_off() {
+    let mut ev = ev();
+    let options = options()
+        .header_timeout(None)
+        .idle_timeout(None)
+        .body_timeout(None)
+        .min_body_rate(0, ZERO)
+        .write_timeout(None);
+    let (routes, _) = bodies();
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    pass(&mut ev, secs(1000));
+    client.send("GET / HTTP/1.1\r\n");
+    pass(&mut ev, secs(1000));
+    client.send("Host: here\r\n\r\n");
+    assert_eq!(client.reply(&mut ev).text(), "hello");
+    client.send(announced("/", 5, "1"));
+    pass(&mut ev, secs(1000));
+    client.send("2345");
+    assert_eq!(client.reply(&mut ev).text(), "5");
+}
