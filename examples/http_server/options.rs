@@ -1,0 +1,185 @@
+//! What the command line says.
+
+use std::time::Duration;
+
+use evloop::Backend;
+use evloop::http::ServerOptions;
+use evloop::net::Address;
+
+use crate::routes::Setup;
+
+pub const USAGE: &str = "\
+usage: http_server [OPTION]...
+
+  --listen ADDR          where to listen: host:port, :port, unix:/path; may be repeated  (127.0.0.1:8080)
+  --threads N            loops, each on a thread of its own  (1)
+  --backend epoll|poll   how the loop waits
+  --max-connections N    connections at a time, for each thread; 0 is as many as there are descriptors  (10000)
+  --max-body BYTES       the largest body that is gathered  (8388608)
+  --header-timeout S     for a whole head, in seconds; 0 is for ever, as with all of these  (10)
+  --body-timeout S       between two pieces of a body  (30)
+  --idle-timeout S       between two requests  (60)
+  --write-timeout S      in which a client takes nothing of its reply  (30)
+  --drain-timeout S      for the rest, after SIGTERM or Ctrl-C  (10)
+  --quiet                says nothing but where it listens
+  --help                 this
+";
+
+/// The options of the parts that are not in this build, or not made yet.
+const LATER: [&str; 7] =
+    ["--root", "--upload-dir", "--tls-cert", "--tls-key", "--max-per-ip", "--access-log", "--log"];
+
+pub enum Wanted {
+    Serve(Options),
+    Help,
+}
+
+pub struct Options {
+    pub listen: Vec<Address>,
+    pub threads: usize,
+    pub backend: Option<Backend>,
+    pub drain_timeout: Duration,
+    pub quiet: bool,
+    max_connections: Option<usize>,
+    max_body: Option<u64>,
+    header_timeout: Option<Limit>,
+    body_timeout: Option<Limit>,
+    idle_timeout: Option<Limit>,
+    write_timeout: Option<Limit>,
+}
+
+/// A time-out, or that there is none.
+type Limit = Option<Duration>;
+
+/// Reads the arguments; what is wrong with them is said in one line.
+pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
+    let mut options = Options {
+        listen: Vec::new(),
+        threads: 1,
+        backend: None,
+        drain_timeout: Duration::from_secs(10),
+        quiet: false,
+        max_connections: None,
+        max_body: None,
+        header_timeout: None,
+        body_timeout: None,
+        idle_timeout: None,
+        write_timeout: None,
+    };
+    while let Some(argument) = arguments.next() {
+        // `--name=value` as well as `--name value`.
+        let (name, attached) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            _ => (argument.as_str(), None),
+        };
+        match name {
+            "--help" | "-h" => return Ok(Wanted::Help),
+            "--quiet" if attached.is_none() => {
+                options.quiet = true;
+                continue;
+            }
+            "--quiet" => return Err("--quiet takes no value".to_owned()),
+            _ if LATER.contains(&name) => return Err(format!("{name} is not there yet")),
+            _ => {}
+        }
+        let known = [
+            "--listen",
+            "--threads",
+            "--backend",
+            "--max-connections",
+            "--max-body",
+            "--header-timeout",
+            "--body-timeout",
+            "--idle-timeout",
+            "--write-timeout",
+            "--drain-timeout",
+        ];
+        if !known.contains(&name) {
+            return Err(format!("there is no option {argument}"));
+        }
+        let Some(value) = attached.or_else(|| arguments.next()) else {
+            return Err(format!("{name} needs a value"));
+        };
+        match name {
+            "--listen" => {
+                let address =
+                    value.parse().map_err(|error| format!("{name} {value}: {error:#}"))?;
+                options.listen.push(address);
+            }
+            "--threads" => {
+                options.threads = number(name, &value)?;
+                if !(1..=1024).contains(&options.threads) {
+                    return Err(format!("{name} {value}: from 1 to 1024"));
+                }
+            }
+            "--backend" => {
+                options.backend = Some(match value.as_str() {
+                    "epoll" => Backend::Epoll,
+                    "poll" => Backend::Poll,
+                    _ => return Err(format!("{name} {value}: epoll or poll")),
+                });
+            }
+            "--max-connections" => options.max_connections = Some(number(name, &value)?),
+            "--max-body" => options.max_body = Some(number(name, &value)?),
+            "--header-timeout" => options.header_timeout = Some(seconds(name, &value)?),
+            "--body-timeout" => options.body_timeout = Some(seconds(name, &value)?),
+            "--idle-timeout" => options.idle_timeout = Some(seconds(name, &value)?),
+            "--write-timeout" => options.write_timeout = Some(seconds(name, &value)?),
+            _ => {
+                // To wait for ever is not to stop.
+                let limit = seconds(name, &value)?;
+                options.drain_timeout = limit.unwrap_or(Duration::ZERO);
+            }
+        }
+    }
+    if options.listen.is_empty() {
+        let default = "127.0.0.1:8080".parse().map_err(|error| format!("{error}"))?;
+        options.listen.push(default);
+    }
+    Ok(Wanted::Serve(options))
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
+    // Rust's numbers may have a plus.
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| format!("{name} {value}: a whole number is needed"))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Limit, String> {
+    let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match seconds {
+        Some(Duration::ZERO) => Ok(None),
+        Some(limit) => Ok(Some(limit)),
+        None => Err(format!("{name} {value}: a number of seconds is needed")),
+    }
+}
+
+impl Options {
+    pub fn server(&self) -> ServerOptions {
+        let mut options = ServerOptions::new();
+        if let Some(most) = self.max_connections {
+            options = options.max_connections(most);
+        }
+        if let Some(bytes) = self.max_body {
+            options = options.max_body(bytes);
+        }
+        if let Some(limit) = self.header_timeout {
+            options = options.header_timeout(limit);
+        }
+        if let Some(limit) = self.body_timeout {
+            options = options.body_timeout(limit);
+        }
+        if let Some(limit) = self.idle_timeout {
+            options = options.idle_timeout(limit);
+        }
+        if let Some(limit) = self.write_timeout {
+            options = options.write_timeout(limit);
+        }
+        options
+    }
+
+    pub fn setup(&self) -> Setup {
+        Setup { threads: self.threads }
+    }
+}

@@ -1,0 +1,60 @@
+//! Scenario `idle_cpu` (R3): a server with nothing to do does nothing, whatever state its connections
+//! are in.
+
+use std::time::Duration;
+
+use crate::{Client, Server, get, ms, on_both, secs, until};
+
+/// Nothing happens in two seconds: no thread wakes up more often than the odd timer, and no time is used.
+#[track_caller]
+fn rests(server: &Server, what: &str) {
+    let used = server.process.used_during(|| std::thread::sleep(secs(2)));
+    assert!(used.sleeps <= 6 && used.time < ms(20), "{what}: {used:?} in two seconds");
+}
+
+on_both! {
+    fn a_server_at_rest_makes_no_system_calls(backend) {
+        let server = Server::on(backend, &[]);
+        let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+        for (n, client) in clients.iter_mut().enumerate() {
+            match n % 10 {
+                0 => {}
+                1 => assert_eq!(client.ask(get("/plaintext")).status, 200),
+                2 => client.send("GET / HT"),
+                3 => client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"),
+                // Suspended, with more behind it than is parsed yet, and than is kept.
+                4 => client.send(get("/slow?ms=60000")),
+                5 => {
+                    client.send(get("/slow?ms=6000"));
+                    client.offer_within(&get("/plaintext").repeat(20_000), ms(30)).unwrap();
+                }
+                6 => {
+                    client.send(get("/slow?ms=6000"));
+                    client.half_close();
+                }
+                // Replies that nobody reads.
+                7 => client.send(get("/stream?n=100000000&ms=0")),
+                8 => {
+                    let _ = client.offer_within(&get("/plaintext").repeat(100_000), ms(30));
+                    client.half_close();
+                }
+                _ => {
+                    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n");
+                    client.offer_within(&[b'x'; 0xfffff], ms(30)).unwrap();
+                }
+            }
+        }
+        // Lingering ones and full buffers have come to rest.
+        until("it comes to rest", || {
+            let used = server.process.used_during(|| std::thread::sleep(ms(200)));
+            used.time < Duration::from_millis(2)
+        });
+        rests(&server, "connections in every state");
+        // Just to close is to end one side; a suspended request would go on.
+        clients.into_iter().for_each(Client::reset);
+        server.await_descriptors_released();
+        // Timers that are no longer needed may still surface.
+        rests(&server, "nobody there");
+        server.finish();
+    }
+}

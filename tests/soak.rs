@@ -1,0 +1,177 @@
+//! Soak: the demo server under mixed load for a long time, with faults (reliability.md §8).
+//!
+//! Ignored unless asked for: `tests/soak/run.sh SECONDS`. Plain requests 60 %, echoes 20 %, streams 10 %,
+//! suspended ones 5 %, clients that leave 5 %, on 500 connections that are renewed all the time. In the
+//! middle the process is stopped for two seconds, and has no descriptors left for two; in the last third
+//! strace interrupts one system call in a hundred.
+//!
+//! What holds: no wrong byte, memory after the warm-up grows by less than 1 MiB, descriptors and threads
+//! are as many as before, answers are never slow for long after a fault, exit 0 at SIGTERM, no panic.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+// Words of `chaos` that are not needed here.
+#![allow(dead_code)]
+
+#[path = "chaos/client.rs"]
+mod client;
+#[path = "soak/load.rs"]
+mod load;
+#[path = "chaos/process.rs"]
+mod process;
+#[path = "chaos/random.rs"]
+mod random;
+#[path = "chaos/response.rs"]
+mod response;
+#[path = "chaos/server.rs"]
+mod server;
+#[path = "chaos/words.rs"]
+mod words;
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use load::Load;
+use server::Server;
+use words::{ms, secs, until_within};
+
+/// What is compared: with nobody connected, before and after.
+#[derive(Debug)]
+struct Rest {
+    resident: u64,
+    descriptors: usize,
+    threads: u64,
+}
+
+#[test]
+#[ignore = "takes minutes: tests/soak/run.sh SECONDS"]
+fn mixed_load_with_faults_leaves_no_trace() {
+    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let whole = secs(seconds.unwrap_or(60).max(20));
+    let server = Server::start(&["--drain-timeout", "5"]);
+    let load = Load::start(server.address());
+    let start = Instant::now();
+    let at = |share: f64| {
+        let moment = start + whole.mul_f64(share);
+        // In slices, so that what has gone wrong is told at once.
+        while Instant::now() < moment {
+            load.check();
+            std::thread::sleep(ms(100).min(moment - Instant::now()));
+        }
+    };
+
+    at((120.0 / whole.as_secs_f64()).min(0.25));
+    let before = rest(&server, &load);
+
+    at(0.40);
+    let stopped = start.elapsed();
+    server.process.signal(Signal::STOP);
+    std::thread::sleep(secs(2));
+    server.process.signal(Signal::CONT);
+    let stopped = stopped..start.elapsed();
+
+    at(0.52);
+    let starved = start.elapsed();
+    load.refusals_are_fine(true);
+    server.process.limit_descriptors(server.process.descriptors() as u64);
+    std::thread::sleep(secs(2));
+    server.process.limit_descriptors(15_000);
+    // Who was refused last has noticed it by then.
+    std::thread::sleep(secs(2));
+    load.refusals_are_fine(false);
+    let starved = starved..start.elapsed();
+
+    at(0.66);
+    let attached = start.elapsed();
+    let mut interrupted = Interrupted::attach(server.process.0);
+    at(0.97);
+    if let Some(strace) = &mut interrupted {
+        let count = strace.detach();
+        println!("{count} system calls were interrupted");
+        assert!(count > 100, "only {count} injections");
+    }
+
+    let after = rest(&server, &load);
+    println!("before {before:?}, after {after:?}");
+    let times = load.stop();
+    println!("{}", times.summary());
+    // Traced, everything takes longer; the two are judged apart.
+    times.never_slow_for_long(secs(1)..attached, &[stopped, starved]);
+    times.never_slow_for_long(attached..start.elapsed(), &[]);
+    times.all_kinds_were_asked();
+    let grown = after.resident.saturating_sub(before.resident);
+    assert!(grown < 1024, "{grown} KiB more than after the warm-up");
+    assert_eq!((after.descriptors, after.threads), (before.descriptors, before.threads));
+    let stats = server.stats();
+    let completed = stats.failed() + stats.count("completions", "ok");
+    assert!(stats.count("", "requests") - completed <= 1, "a request without completion");
+    server.finish();
+}
+
+/// Everybody leaves; what is there then?
+fn rest(server: &Server, load: &Load) -> Rest {
+    load.pause();
+    server.await_descriptors_released();
+    let process = server.process;
+    let rest = || Rest {
+        resident: process.resident(),
+        descriptors: process.descriptors(),
+        threads: process.threads(),
+    };
+    // Lingering ones are gone, jobs of threads done.
+    until_within(secs(5), "the server rests", || {
+        process.used_during(|| std::thread::sleep(ms(200))).time < ms(5)
+    });
+    let rest = rest();
+    load.go_on();
+    rest
+}
+
+/// strace at a process, interrupting one call in a hundred.
+struct Interrupted {
+    strace: Child,
+    log: std::path::PathBuf,
+}
+
+impl Interrupted {
+    /// Nothing if there is no strace.
+    fn attach(pid: u32) -> Option<Self> {
+        let calls = "epoll_pwait,epoll_pwait2,ppoll,recvfrom,recvmsg,sendto,sendmsg,accept4";
+        let log = std::env::temp_dir().join(format!("evloop-soak-{pid}"));
+        let mut command = Command::new("strace");
+        command.args(["-f", "-q", "-p", &pid.to_string(), "-e", "signal=none"]);
+        command.args(["-e", &format!("trace={calls}")]);
+        command.args(["-e", &format!("inject={calls}:error=EINTR:when=7+100")]);
+        command.arg("-o").arg(format!("|grep -c INJECTED >{}", log.display()));
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        match command.spawn() {
+            Ok(strace) => Some(Self { strace, log }),
+            Err(error) => {
+                println!("no calls are interrupted: strace: {error}");
+                None
+            }
+        }
+    }
+
+    /// Lets the process go; returns how many calls were interrupted.
+    fn detach(&mut self) -> u64 {
+        let pid = Pid::from_raw(i32::try_from(self.strace.id()).unwrap()).unwrap();
+        let _ = kill_process(pid, Signal::TERM);
+        let _ = self.strace.wait();
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let _ = std::fs::remove_file(&self.log);
+        text.trim().parse().unwrap_or(0)
+    }
+}
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        if let Ok(None) = self.strace.try_wait() {
+            self.detach();
+        }
+    }
+}
+
+/// A stretch of the run, from its start.
+type Stretch = std::ops::Range<Duration>;
