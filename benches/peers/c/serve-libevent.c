@@ -4,21 +4,13 @@
  *
  * Listens on a port of the system's choice, says `pid=N` and `port=N`, and serves until SIGTERM. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
+
+#define PROGRAM "serve-libevent"
+#include "serving.h"
 
 #define BACKLOG 1024
 #define READ_TIMEOUT_S 60
@@ -26,41 +18,6 @@
 #define LIMIT (256 * 1024)
 
 static enum { ECHO, STREAM, IDLE, IDLE_TIMEOUT } mode;
-
-static void die(const char *what)
-{
-    fprintf(stderr, "serve-libevent: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-static void check(int holds, const char *claim)
-{
-    if (!holds) {
-        fprintf(stderr, "serve-libevent: not so: %s\n", claim);
-        exit(1);
-    }
-}
-
-/* An orderly end: callgrind and strace then say what they have counted. */
-static void end(int signum)
-{
-    (void)signum;
-    _exit(0);
-}
-
-static void prepare(void)
-{
-    struct rlimit limit;
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-        die("prctl");
-    if (getrlimit(RLIMIT_NOFILE, &limit))
-        die("getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit))
-        die("setrlimit");
-    if (signal(SIGTERM, end) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        die("signal");
-}
 
 /* ---- a connection ---- */
 
@@ -129,16 +86,6 @@ static void accept_failed(struct evconnlistener *listener, void *of)
 
 /* ---- the server ---- */
 
-static void announce(struct evconnlistener *listener)
-{
-    struct sockaddr_in address;
-    socklen_t length = sizeof address;
-    if (getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&address, &length))
-        die("getsockname");
-    if (printf("pid=%ld\nport=%d\n", (long)getpid(), ntohs(address.sin_port)) < 0 || fflush(stdout))
-        die("stdout");
-}
-
 int main(int argc, char **argv)
 {
     static const char *const modes[] = {"echo", "stream", "idle", "idle-timeout"};
@@ -154,14 +101,14 @@ int main(int argc, char **argv)
 
     struct event_base *base = event_base_new();
     check(base != NULL, "libevent makes a base");
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = any_port();
     unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC;
     struct evconnlistener *listener =
         evconnlistener_new_bind(base, accepted, NULL, flags, BACKLOG, (struct sockaddr *)&address, sizeof address);
     if (!listener)
         die("listen");
     evconnlistener_set_error_cb(listener, accept_failed);
-    announce(listener);
+    announce(evconnlistener_get_fd(listener));
     check(event_base_dispatch(base) == 0, "libevent runs until it is ended");
     return 1;
 }

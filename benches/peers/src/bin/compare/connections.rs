@@ -20,6 +20,8 @@ pub struct Job {
     pub numbers: Box<dyn Fn(u64) -> Vec<String>>,
     /// `Own`: the figures of the load.
     pub meter: Meter,
+    /// A program of others that the load starts, if any.
+    pub load_tool: Option<&'static str>,
     pub figures: Vec<Figure>,
 }
 
@@ -43,6 +45,7 @@ fn echo(quick: bool) -> Vec<Job> {
             subject: "echo",
             numbers: Box::new(move |_| words(format!("{connections} {messages}"))),
             meter: Meter::Own,
+            load_tool: None,
             figures: vec![
                 Figure::new(&label("ns CPU of the server per message"), "cpu_ns", 0)
                     .must(Times(1.0, "libevent")),
@@ -67,6 +70,7 @@ fn counted(
         subject: "echo",
         numbers: Box::new(move |messages| words(format!("{connections} {messages}"))),
         meter: meter(Difference { few: 2000, many: 22_000, units_per_round: 1 }),
+        load_tool: None,
         figures,
     }
 }
@@ -106,6 +110,7 @@ fn stream(_quick: bool) -> Vec<Job> {
         subject: "stream",
         numbers: Box::new(|_| words("1024".into())),
         meter: Meter::Own,
+        load_tool: None,
         figures: vec![
             Figure::new(&label("ms CPU of the server"), "cpu_ms", 0).must(Times(1.0, "libevent")),
             Figure::new(&label("ms wall"), "wall_ms", 0).must(Times(1.0, "libevent")),
@@ -130,6 +135,7 @@ fn idle(_quick: bool) -> Vec<Job> {
             subject: "idle",
             numbers: Box::new(move |_| words(connections.to_string())),
             meter: Meter::Own,
+            load_tool: None,
             figures: vec![
                 figure("never used", "RSS", "unused_rss"),
                 figure("never used", "PSS", "unused_pss"),

@@ -82,6 +82,45 @@ pub fn build_servers(notes: &mut Vec<String>) -> Result<Servers, String> {
     Ok(Servers { contenders, load })
 }
 
+/// The servers of libraries in C, one program for each.
+const C_HTTP_SERVERS: &[CPeer] = &[
+    CPeer {
+        name: "evhttp",
+        header: "event2/http.h",
+        package: "libevent-dev",
+        libraries: &["-levent_core", "-levent_extra"],
+    },
+    CPeer {
+        name: "microhttpd",
+        header: "microhttpd.h",
+        package: "libmicrohttpd-dev",
+        libraries: &["-lmicrohttpd"],
+    },
+];
+
+/// Where they speak HTTP. Those in Rust and nginx say themselves whether they are there.
+pub fn build_http_servers(notes: &mut Vec<String>) -> Result<Servers, String> {
+    let directory = own_directory()?;
+    let serve = build_rust_program(&directory, "serve-http")?;
+    let load = build_rust_program(&directory, "load-http")?;
+    let mut contenders: Vec<Contender> =
+        ["floor", "hyper", "actix", "nginx"].map(|name| rust_contender(&serve, name)).into();
+    for peer in C_HTTP_SERVERS {
+        let source = format!("serve-{}", peer.name);
+        if has_header(peer.header)? {
+            let program = directory.join(&source);
+            build_c_program(&source, &program, peer.libraries)?;
+            contenders.push(Contender { name: peer.name, program, prefix: None });
+        } else {
+            let note = is_not_installed(peer.name, peer.package);
+            eprintln!("compare: {note}");
+            notes.push(note);
+        }
+    }
+    contenders.push(rust_contender(&serve, "ours"));
+    Ok(Servers { contenders, load })
+}
+
 fn own_directory() -> Result<PathBuf, String> {
     let mut here = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
     if here.pop() { Ok(here) } else { Err("own path has no parent".into()) }
@@ -101,9 +140,13 @@ fn build_rust_program(directory: &Path, name: &str) -> Result<PathBuf, String> {
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo.args(["build", "--quiet", "--release", "--no-default-features", "--bin", name]);
     // The features this one was built with.
-    for (is_on, feature) in
-        [(cfg!(feature = "ours"), "ours"), (cfg!(feature = "streams"), "streams")]
-    {
+    for (is_on, feature) in [
+        (cfg!(feature = "ours"), "ours"),
+        (cfg!(feature = "streams"), "streams"),
+        (cfg!(feature = "http"), "http"),
+        (cfg!(feature = "hyper"), "hyper"),
+        (cfg!(feature = "actix"), "actix"),
+    ] {
         if is_on {
             cargo.args(["--features", feature]);
         }

@@ -5,14 +5,15 @@
 mod connections;
 mod contenders;
 mod figures;
+mod http;
 mod measure;
 mod pairs;
 mod table;
 
 use std::process::ExitCode;
 
-use connections::SUBJECTS;
-use contenders::Contender;
+use connections::Subject;
+use contenders::{Contender, Servers};
 use figures::TABLES;
 
 struct Options {
@@ -53,7 +54,8 @@ fn parse_options() -> Result<Options, String> {
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name).chain(SUBJECTS.iter().map(|subject| subject.name))
+    let subjects = connections::SUBJECTS.iter().chain(http::SUBJECTS);
+    TABLES.iter().map(|table| table.name).chain(subjects.map(|subject| subject.name))
 }
 
 fn main() -> ExitCode {
@@ -79,8 +81,10 @@ fn compare(options: &Options) -> Result<(), String> {
     if TABLES.iter().any(|table| is_asked_for(table.name)) {
         compare_loops(options, is_asked_for, &mut notes)?;
     }
-    if SUBJECTS.iter().any(|subject| is_asked_for(subject.name)) {
-        compare_connections(options, is_asked_for, &mut notes)?;
+    for family in FAMILIES {
+        if family.subjects.iter().any(|subject| is_asked_for(subject.name)) {
+            compare_servers(family, options, is_asked_for, &mut notes)?;
+        }
     }
     for note in notes {
         println!("- {note}");
@@ -112,22 +116,43 @@ fn compare_loops(
     Ok(())
 }
 
-fn compare_connections(
+/// Servers that take the same load, and so share a table.
+struct Family {
+    subjects: &'static [Subject],
+    build: fn(notes: &mut Vec<String>) -> Result<Servers, String>,
+    /// Who is divided by whom.
+    ratios: &'static [(&'static str, &'static str)],
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        subjects: connections::SUBJECTS,
+        build: contenders::build_servers,
+        ratios: &[("libevent", "floor"), ("ours", "floor"), ("ours", "libevent")],
+    },
+    Family {
+        subjects: http::SUBJECTS,
+        build: contenders::build_http_servers,
+        ratios: &[("hyper", "floor"), ("nginx", "floor"), ("ours", "floor"), ("ours", "hyper")],
+    },
+];
+
+fn compare_servers(
+    family: &Family,
     options: &Options,
     is_asked_for: impl Fn(&str) -> bool,
     notes: &mut Vec<String>,
 ) -> Result<(), String> {
-    let servers = contenders::build_servers(notes)?;
+    let servers = (family.build)(notes)?;
     let mut rows = Vec::new();
-    for subject in SUBJECTS.iter().filter(|subject| is_asked_for(subject.name)) {
+    for subject in family.subjects.iter().filter(|subject| is_asked_for(subject.name)) {
         for job in (subject.jobs)(options.quick) {
             rows.extend(pairs::measure(&job, &servers, options.repeat, notes)?);
         }
     }
     if !rows.is_empty() {
         let names: Vec<&str> = servers.contenders.iter().map(|contender| contender.name).collect();
-        let ratios = [("libevent", "floor"), ("ours", "floor"), ("ours", "libevent")];
-        println!("{}", table::figures(&names, &ratios, &rows));
+        println!("{}", table::figures(&names, family.ratios, &rows));
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn measure(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Row>, String> {
     let tool = job.meter.tool();
-    if measure::is_missing(tool, &job.title, notes) {
+    if [tool, job.load_tool].into_iter().any(|tool| measure::is_missing(tool, &job.title, notes)) {
         return Ok(Vec::new());
     }
     // Counts hardly vary; times do.

@@ -14,7 +14,7 @@ const LISTENER: u64 = u64::MAX;
 
 pub fn serve(mode: Mode) -> io::Result<()> {
     if mode == Mode::IdleTimeout {
-        crate::unsupported("");
+        crate::serving::unsupported("");
         return Ok(());
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -26,7 +26,7 @@ pub fn serve(mode: Mode) -> io::Result<()> {
         buffer: vec![0; BUFFER].into_boxed_slice(),
     };
     server.epoll.add(server.listener.as_raw_fd(), libc::EPOLLIN, LISTENER)?;
-    crate::announce(server.listener.local_addr()?.port())?;
+    crate::serving::announce(server.listener.local_addr()?.port())?;
     loop {
         let ready = server.epoll.wait(-1)?;
         for position in 0..ready {

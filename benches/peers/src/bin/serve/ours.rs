@@ -2,7 +2,7 @@
 
 #[cfg(not(feature = "streams"))]
 pub fn serve(_mode: crate::Mode) -> std::io::Result<()> {
-    crate::unsupported("feature `streams` of this package is off");
+    crate::serving::unsupported("feature `streams` of this package is off");
     Ok(())
 }
 
@@ -35,7 +35,7 @@ mod streams {
             }
         })?;
         let port = listener.addresses(&ev).first().and_then(|address| address.port());
-        crate::announce(port.unwrap_or_default())?;
+        crate::serving::announce(port.unwrap_or_default())?;
         ev.run()?;
         Ok(())
     }
