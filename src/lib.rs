@@ -125,10 +125,12 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
+//! | `http-server` | yes | `evloop::http`, the HTTP/1.1 server, and `evloop::wire`, the protocol without sockets; depends on `httpdate`, `percent-encoding` and `form_urlencoded`; turns `net` on |
+//! | `http-types` | no | conversions from and to the types of the crate `http`, which it depends on; turns `http-server` on |
 //! | `net` | yes | `evloop::net`, connections: buffered streams, listeners, name resolution, datagrams, rates, loop threads, and the work pool; depends on `bytes`, for bytes that are shared |
 //! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
 //! | `tls` | no | TLS on connections, both sides; depends on `rustls` with `ring`, and on `webpki-roots`; turns `net` on |
-//! | `full` | no | everything optional; at present `net`, `stat` and `tls` |
+//! | `full` | no | everything optional; at present `http-server`, `http-types`, `net`, `stat` and `tls` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //!
 //! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints and
@@ -140,9 +142,15 @@
 //! nothing else, has what lies between: streams with buffers on both sides, time-outs, back-pressure and TLS;
 //! listeners; datagrams. Feature `net`, and `tls` for TLS.
 //!
+//! # HTTP
+//!
+//! The module `http`, on top of those, has a server for HTTP/1.1: routes, closures that answer at once or later, bodies in pieces,
+//! and a limit or a deadline for everything that a client could hold up. What makes sense of the bytes stands apart from
+//! sockets, in `wire`. Feature `http-server`.
+//!
 //! # Further
 //!
-//! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files, connections,
+//! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files, connections, serving HTTP,
 //! [time](guide::time), [forking](guide::forking), [embedding](guide::embedding) and [finding what
 //! blocks](guide::finding_what_blocks), and a daemon in less than 60 lines.
 //!
@@ -195,6 +203,6 @@ pub use watch::{
 pub use watch::{FileAttr, Stat, StatEvent};
 
 /// Has the README's sample compiled, so that it works for whoever copies it.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "http-server"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

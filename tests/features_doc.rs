@@ -24,30 +24,36 @@ fn quoted(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Why there is no test of this name (`BINARY::TEST`, `BINARY::MODULE::TEST`, or `lib::` and the path of a unit
-/// test), if there is none.
+/// Why there is no test of this name (`BINARY::TEST`, `BINARY::MODULE::TEST`, that with the folder of the module
+/// before it, or `lib::` and the path of a unit test), if there is none.
 fn complaint(name: &str) -> Option<String> {
     let parts: Vec<_> = name.split("::").collect();
     let (test, path) = (parts[parts.len() - 1], &parts[1..parts.len() - 1]);
     if parts[0] == "lib" {
         return unit_test(name, path, test);
     }
-    let binary = root().join("tests").join(format!("{}.rs", parts[0]));
+    let tests = root().join("tests");
+    let files = [format!("{}.rs", parts[0]), format!("{}/main.rs", parts[0])];
+    let binary = files.iter().map(|file| tests.join(file)).find(|file| file.exists());
+    let Some(binary) = binary else { return Some(format!("{name}: no such binary")) };
     let Some(text) = read(&binary) else { return Some(format!("{name}: no such binary")) };
+    // The modules of a binary that is a folder are in it; those of a file stand where it says.
+    let folder = if binary.ends_with("main.rs") { parts[0] } else { "cases" };
     let (path, source): (PathBuf, _) = match *path {
         [] => (binary, Some(text)),
-        [module] => {
+        [module] | [_, module] => {
             let has = |line: &str| {
                 line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == module)
             };
             if !text.lines().filter(|line| !line.trim().starts_with("//")).any(has) {
                 return Some(format!("{name}: the binary has no such module"));
             }
-            let path = place_of(&text, module).unwrap_or_else(|| format!("cases/{module}.rs"));
+            let folder = if path.len() == 2 { path[0] } else { folder };
+            let path = place_of(&text, module).unwrap_or_else(|| format!("{folder}/{module}.rs"));
             let path = root().join("tests").join(path);
             (path.clone(), read(&path))
         }
-        _ => return Some(format!("{name}: neither BINARY::TEST nor BINARY::MODULE::TEST")),
+        _ => return Some(format!("{name}: more modules than there are")),
     };
     let Some(source) = source else { return Some(format!("{name}: no file {}", path.display())) };
     let exists = if parts.len() == 2 && has_no_harness(parts[0]) {
@@ -71,9 +77,11 @@ fn unit_test(name: &str, modules: &[&str], test: &str) -> Option<String> {
     (!exists).then(|| format!("{name}: no such unit test"))
 }
 
-/// Written out, the first argument of a macro that makes tests, or a line of such a macro's list.
+/// Written out, once or for each backend, the first argument of a macro that makes tests, or a line of such a
+/// macro's list.
 fn is_written(source: &str, test: &str) -> bool {
-    let forms = [format!("fn {test}() {{"), format!("!({test}, ")];
+    let forms =
+        [format!("fn {test}() {{"), format!("fn {test}(backend) {{"), format!("!({test}, ")];
     let is_case = |line: &str| line.strip_prefix(test) == Some(",");
     let is_listed = source.lines().any(|line| is_case(line.trim_start()))
         || listed(source).any(|case| case == test);

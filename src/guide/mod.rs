@@ -22,6 +22,14 @@
     not(feature = "net"),
     doc = "* *Connections* comes with the feature `net`, which is turned off here."
 )]
+#![cfg_attr(
+    feature = "http-server",
+    doc = "* [Serving HTTP](http): a first server, streaming, late replies, limits and time-outs, behind a proxy."
+)]
+#![cfg_attr(
+    not(feature = "http-server"),
+    doc = "* *Serving HTTP* comes with the feature `http-server`, which is turned off here."
+)]
 //! * [Time](time): timers or periodics, what happens when somebody sets the clock, and while the machine
 //!   sleeps.
 //! * [Forking](forking): a loop in a child process.
@@ -58,6 +66,9 @@ pub mod embedding;
 pub mod finding_what_blocks;
 pub mod forking;
 pub mod from_libev;
+#[cfg(feature = "http-server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-server")))]
+pub mod http;
 pub mod signals_and_children;
 pub mod time;
 #[cfg(feature = "stat")]

@@ -1,0 +1,120 @@
+//! Limits and time-outs: all that there are, what a client sees of them, and how to judge them.
+//!
+//! A server is lent memory, descriptors and time by its owner, and everybody on the network may ask for them. So
+//! every buffer has an end, every wait a deadline, and each of them is a method of
+//! [`ServerOptions`](crate::http::ServerOptions):
+//!
+//! ```
+//! use evloop::EvLoop;
+//! use evloop::http::{Routes, ServerOptions};
+//! use evloop::net::ListenOptions;
+//! use evloop::wire::HeadLimits;
+//! use std::time::Duration;
+//!
+//! let mut ev = EvLoop::new()?;
+//! let server = ServerOptions::new()
+//!     .listening(ListenOptions::new().max_connections(2000).max_per_ip(50))
+//!     .head_limits(HeadLimits { head: 16 * 1024, ..HeadLimits::default() })
+//!     .max_body(64 * 1024)
+//!     .header_timeout(Some(Duration::from_secs(5)))
+//!     .handler_timeout(Some(Duration::from_secs(20)))
+//!     .listen(&mut ev, "127.0.0.1:0", Routes::new())?;
+//! # let _ = server;
+//! # Ok::<(), evloop::Error>(())
+//! ```
+//!
+//! For limits, 0 is none; for time-outs, `None`.
+//!
+//! # What is accepted
+//!
+//! | what | default | method | beyond it |
+//! |---|---|---|---|
+//! | target of a request | 8 KiB | [`head_limits`](crate::http::ServerOptions::head_limits): `target` | 414 |
+//! | head, all of it | 64 KiB | `head_limits`: `head` | 431 |
+//! | fields of a head | 100 | `head_limits`: `fields` | 431 |
+//! | empty lines before a request | 4 | `head_limits`: `empty_lines` | 400 |
+//! | method, length of its name | 32 bytes | – | 501 |
+//! | body that is gathered | 8 MiB | [`max_body`](crate::http::ServerOptions::max_body), per request [`set_max_body`](crate::http::Request::set_max_body) | 413 |
+//! | body that is streamed | none | [`RequestBody::set_limit`](crate::http::RequestBody::set_limit) | 413 |
+//! | line of a chunk's size, without extensions | 256 bytes, 16 digits | [`chunk_limits`](crate::http::ServerOptions::chunk_limits): `line` | 400 |
+//! | chunk extensions of a body, in all | 16 KiB | `chunk_limits`: `extensions` | 400 |
+//! | trailers | 16 KiB, 100 fields | `chunk_limits`: `trailers`, `trailer_fields` | 431 |
+//! | framing of a chunked body, in all | 16 KiB + 16 × data | – | 400 |
+//! | body that nobody wants, read so that the connection can be kept | 64 KiB | [`max_drain`](crate::http::ServerOptions::max_drain) | closed after the reply |
+//! | pairs of a query or a form | 1000 | [`Pairs::limit`](crate::wire::Pairs::limit) | the rest is left out; strictly, an error |
+//! | methods that are known | RFC 9110, WebDAV, and those of routes | [`methods`](crate::http::ServerOptions::methods) | 501 |
+//! | body without a length | empty | [`require_length`](crate::http::ServerOptions::require_length) | 411 |
+//!
+//! # How long is waited
+//!
+//! | for what | default | method | then |
+//! |---|---|---|---|
+//! | a whole head, from the connection's start or its own first byte | 10 s | [`header_timeout`](crate::http::ServerOptions::header_timeout) | 408; closed in silence if nothing came |
+//! | the next bytes of a body | 30 s | [`body_timeout`](crate::http::ServerOptions::body_timeout) | 408 |
+//! | a whole body | for ever | [`body_total_timeout`](crate::http::ServerOptions::body_total_timeout) | 408 |
+//! | a body slower than | 240 B/s after 10 s | [`min_body_rate`](crate::http::ServerOptions::min_body_rate) | 408 |
+//! | a handler that has not begun to answer | for ever | [`handler_timeout`](crate::http::ServerOptions::handler_timeout) | 503 |
+//! | a client that takes nothing of its reply | 30 s | [`write_timeout`](crate::http::ServerOptions::write_timeout) | cut |
+//! | the next request | 60 s | [`idle_timeout`](crate::http::ServerOptions::idle_timeout) | closed in silence |
+//! | a connection's whole life | for ever | [`connection_lifetime`](crate::http::ServerOptions::connection_lifetime) | closed after the reply |
+//! | a client that still sends after the last reply | 1 s, 256 KiB | – | closed |
+//! | replies that are due when the server stops | – | [`shutdown`](crate::http::Server::shutdown): `limit` | cut |
+//!
+//! # How many
+//!
+//! | of what | default | method | beyond it |
+//! |---|---|---|---|
+//! | connections | 10 000, and 64 fewer than descriptors | [`max_connections`](crate::http::ServerOptions::max_connections) | wait in the system's queue |
+//! | connections that wait there | 1024 | [`backlog`](crate::net::ListenOptions::backlog) | the system refuses them |
+//! | connections of one host (IPv6: /64) | no limit | [`max_per_ip`](crate::net::ListenOptions::max_per_ip) | accepted and closed |
+//! | connections accepted per second | no limit | [`accept_rate`](crate::net::ListenOptions::accept_rate) | wait in the system's queue |
+//! | requests on a connection | no limit | [`max_requests`](crate::http::ServerOptions::max_requests) | closed after the reply |
+//! | requests of a connection, answered before others have their turn | 16 | [`pipelined_per_turn`](crate::http::ServerOptions::pipelined_per_turn) | next turn |
+//! | bytes read ahead while a request is handled | 64 KiB | – | not read |
+//! | bytes of a streamed body that were not taken | 64 KiB | – | not read |
+//! | bytes of replies that wait for the client, soft | 256 KiB | – | [`Full`](crate::net::Written::Full), and no further request is read |
+//! | the same, hard | 1 MiB | – | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
+//!
+//! With [threads](crate::http::ThreadOptions), all of these are for each of them.
+//!
+//! # How the clock runs
+//!
+//! * **The head's time is total.** A client that sends a byte every nine seconds (the attack is called *slowloris*)
+//!   gains nothing: ten seconds after it began it is answered 408. That is why the limit is short.
+//! * **A body's is not**, for a large one may take as long as it needs. What it must do is move: no pause of 30 s,
+//!   and 240 bytes per second on average. That is less than any network in use, and more than an attacker wants to
+//!   spend on a thousand connections.
+//! * **No clock runs while it is us who wait**: while a handler has [paused](crate::http::RequestBody::pause) a body
+//!   or has not taken what there is.
+//! * **Time-outs of the client's end in silence where nobody is owed an answer**: between requests. A proxy that
+//!   keeps connections may send a request just as one is closed; it should know its own limit to be the shorter one.
+//!
+//! # How refusals look
+//!
+//! What breaks a limit or a rule of the protocol is answered once, with `Connection: close`, and nothing that comes
+//! behind it is looked at: where its end is, nobody knows. The connection then lingers for a second: without that,
+//! what the client still sends would make its system throw away the reply, unread.
+//!
+//! [`error_page`](crate::http::Routes::error_page) may say it with other words.
+//! [`on_completed`](crate::http::Routes::on_completed) is told if the head was complete, with
+//! [`Timeout`](crate::http::CompletionReason::Timeout) or
+//! [`ProtocolError`](crate::http::CompletionReason::ProtocolError); [`Server::stats`](crate::http::Server::stats)
+//! counts them.
+//!
+//! # What to change
+//!
+//! The defaults are for a server that strangers can reach, and whose work is in memory. Think about these:
+//!
+//! * **Memory.** The worst that strangers can do is *connections × (head + body)*: with the defaults 10 000 × 8 MiB,
+//!   if each of them sends a body to a handler that gathers it. Lower `max_body` to what your forms need, and stream
+//!   what is larger; in a [`before`](crate::http::Routes::before) hook, `set_max_body` opens single routes to those
+//!   who may.
+//! * **`handler_timeout`** as soon as a handler depends on anything outside the process.
+//! * **`max_per_ip`** on the open network; not behind a proxy, where all come from one address.
+//! * **`idle_timeout`** up to some minutes behind a proxy that keeps connections, so that it is the proxy who ends
+//!   them; down to seconds where descriptors are scarce. An idle connection costs some hundred bytes here and a
+//!   descriptor.
+//! * **`write_timeout`** is about progress, not about the whole: a phone in a tunnel may stay at it for an hour.
+//!   Where that is too long, there is `connection_lifetime`, and each reply's own timer.
+//! * **Descriptors**: `ulimit -n` is often 1024, and then no server of any make has 10 000 connections. Without any
+//!   left the listener rests instead of spinning, and goes on when one is closed.
