@@ -432,3 +432,56 @@ fn all_limits_can_be_off() {
     client.send("2345");
     assert_eq!(client.reply(&mut ev).text(), "5");
 }
+
+#[test]
+fn a_request_may_have_times_of_its_own() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes = keeps(&slot)
+        .post("/slow", move |_: &mut EvLoop, _, reply: Reply| kept.put(reply))
+        .before(|_, request, reply| {
+            if request.path() == "/slow" {
+                request.set_body_timeout(Some(secs(100)));
+                request.set_body_total_timeout(Some(secs(150)));
+                request.set_handler_timeout(None);
+            }
+            Some(reply)
+        });
+    let options = options().min_body_rate(0, ZERO).handler_timeout(Some(secs(5)));
+    let (server, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/slow", 2, "1"));
+    pass(&mut ev, secs(99));
+    client.hears_nothing(&mut ev);
+    client.send("2");
+    pass(&mut ev, secs(99));
+    client.hears_nothing(&mut ev);
+    slot.take().text(&mut ev, "at last").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "at last");
+    client.send(announced("/slow", 3, "1"));
+    pass(&mut ev, secs(80));
+    client.send("2");
+    pass(&mut ev, secs(71));
+    assert_eq!(client.reply(&mut ev).status, 408);
+    let mut client = Client::new(&mut ev, server);
+    // Those of the request were the request's alone.
+    client.send(get("/"));
+    pass(&mut ev, secs(5));
+    assert_eq!(client.reply(&mut ev).status, 503);
+}
+
+#[test]
+fn a_connection_may_have_an_idle_time_of_its_own() {
+    let mut ev = ev();
+    let routes = hello().before(|ev, request, reply| {
+        request.connection().set_idle_timeout(ev, Some(secs(7)));
+        Some(reply)
+    });
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(get("/"));
+    assert_eq!(client.reply(&mut ev).text(), "hello");
+    pass(&mut ev, ms(6900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(200));
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+}

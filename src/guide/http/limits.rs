@@ -60,6 +60,12 @@
 //! | a client that still sends after the last reply | 1 s, 256 KiB | – | closed |
 //! | replies that are due when the server stops | – | [`shutdown`](crate::http::Server::shutdown): `limit` | cut |
 //!
+//! A [`before`](crate::http::Routes::before) hook can set others for its request, with
+//! [`set_body_timeout`](crate::http::Request::set_body_timeout),
+//! [`set_body_total_timeout`](crate::http::Request::set_body_total_timeout) and
+//! [`set_handler_timeout`](crate::http::Request::set_handler_timeout), and another time between requests for its
+//! connection, with [`set_idle_timeout`](crate::http::Connection::set_idle_timeout).
+//!
 //! # How many
 //!
 //! | of what | default | method | beyond it |

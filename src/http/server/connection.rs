@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::completing::{self, Completing};
 use super::completion::{CompletionReason, Disconnected};
@@ -473,6 +474,12 @@ impl Connection {
     #[must_use]
     pub fn data<T: std::any::Any>(self, ev: &EvLoop) -> Option<Rc<T>> {
         self.stream.data(ev)
+    }
+
+    /// Sets how long it is kept while nothing happens between its requests, instead of [the
+    /// server's](super::ServerOptions::idle_timeout), from its next request on. Returns whether it exists.
+    pub fn set_idle_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
+        self.stream.set_read_timeout(ev, limit)
     }
 
     /// The connection beneath: to look at, and for settings of the socket. Who reads or writes here

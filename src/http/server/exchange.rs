@@ -4,6 +4,7 @@
 // a head until the reply is written: a connection that is idle has none. What few requests need is in `Hooks`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::incoming::Incoming;
 use super::outgoing::Puller;
@@ -102,6 +103,8 @@ pub(super) struct Exchange {
     /// What has come of a body that is streamed and was not taken yet.
     pub(super) unread: Buffer,
     pub(super) body_limit: u64,
+    /// What somebody has said instead of the server's options.
+    pub(super) own: Option<Box<OwnTimes>>,
     pub(super) body_len: u64,
     /// How much more is read of a body that nobody wants.
     pub(super) drain_left: u64,
@@ -118,6 +121,14 @@ pub(super) struct Exchange {
 type OnDisconnect = Box<dyn FnMut(&mut EvLoop, Disconnected)>;
 type OnCompleted = Box<dyn FnOnce(&mut EvLoop, &Completed)>;
 type OnDrained = Box<dyn FnMut(&mut EvLoop)>;
+
+/// Time-outs of one request, each where it differs from the server's.
+#[derive(Default)]
+pub(super) struct OwnTimes {
+    pub(super) body: Option<Option<Duration>>,
+    pub(super) total: Option<Option<Duration>>,
+    pub(super) handler: Option<Option<Duration>>,
+}
 
 /// What few requests have.
 #[derive(Default)]
@@ -151,6 +162,7 @@ impl Exchange {
             hooks: None,
             unread: Buffer::new(),
             body_limit: 0,
+            own: None,
             body_len: 0,
             drain_left: 0,
             bytes_in: 0,
@@ -196,6 +208,7 @@ impl Exchange {
         if self.asked.capacity() > KEPT_TARGET {
             self.asked = String::new();
         }
+        self.own = None;
         self.body_len = 0;
         self.bytes_in = 0;
         self.bytes_out = 0;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::connection::At;
+use super::exchange::OwnTimes;
 use super::incoming::{BodyEvent, Incoming, RequestBody};
 use super::service::Service;
 use super::{Connection, connection};
@@ -258,6 +260,31 @@ impl Request {
         let mut state = self.service.state.borrow_mut();
         if let Some(exchange) = state.exchange(self.at, self.serial) {
             exchange.body_limit = bytes;
+        }
+    }
+
+    /// Sets how long nothing of the body may come, instead of [the server's](super::ServerOptions::body_timeout).
+    /// For [hooks](super::Routes::before), as the next two.
+    pub fn set_body_timeout(&mut self, limit: Option<Duration>) {
+        self.with_own_times(|own| own.body = Some(limit));
+    }
+
+    /// Sets how long the whole body may take, instead of [the
+    /// server's](super::ServerOptions::body_total_timeout).
+    pub fn set_body_total_timeout(&mut self, limit: Option<Duration>) {
+        self.with_own_times(|own| own.total = Some(limit));
+    }
+
+    /// Sets how long the handler may take to begin its reply, instead of [the
+    /// server's](super::ServerOptions::handler_timeout).
+    pub fn set_handler_timeout(&mut self, limit: Option<Duration>) {
+        self.with_own_times(|own| own.handler = Some(limit));
+    }
+
+    fn with_own_times(&self, change: impl FnOnce(&mut OwnTimes)) {
+        let mut state = self.service.state.borrow_mut();
+        if let Some(exchange) = state.exchange(self.at, self.serial) {
+            change(exchange.own.get_or_insert_default());
         }
     }
 

@@ -65,17 +65,19 @@ pub(super) fn stop_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 
 /// The handler has returned without a reply.
 pub(super) fn time_handler(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let Some(limit) = service.options.handler_timeout else { return };
-    {
+    let limit = {
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
             return;
         };
+        let own = exchange.own.as_ref().and_then(|own| own.handler);
+        let Some(limit) = own.unwrap_or(service.options.handler_timeout) else { return };
         if exchange.has(flag::BODY_TIMED | flag::HANDLER_TIMED) || !exchange.is_unanswered() {
             return;
         }
         exchange.set(flag::HANDLER_TIMED);
-    }
+        limit
+    };
     at.stream.set_timer_in(ev, limit);
 }
 
@@ -156,14 +158,16 @@ fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         let is_slow = options.min_body_rate > 0
             && waited >= options.body_rate_grace
             && u128::from(came) < owed;
-        let is_idle = options.body_timeout.is_some_and(|limit| idle >= limit);
-        let is_late = options.body_total.is_some_and(|limit| since(exchange.started) >= limit);
+        let own = exchange.own.as_deref();
+        let body_timeout = own.and_then(|own| own.body).unwrap_or(options.body_timeout);
+        let body_total = own.and_then(|own| own.total).unwrap_or(options.body_total);
+        let is_idle = body_timeout.is_some_and(|limit| idle >= limit);
+        let is_late = body_total.is_some_and(|limit| since(exchange.started) >= limit);
         if is_slow || is_idle || is_late {
             None
         } else {
-            let idle = options.body_timeout.map(|limit| limit - idle);
-            let total =
-                options.body_total.map(|limit| limit.saturating_sub(since(exchange.started)));
+            let idle = body_timeout.map(|limit| limit.saturating_sub(idle));
+            let total = body_total.map(|limit| limit.saturating_sub(since(exchange.started)));
             let rate = (options.min_body_rate > 0)
                 .then(|| options.body_rate_grace.saturating_sub(waited).max(LOOK));
             Some([idle, total, rate].into_iter().flatten().min())
