@@ -65,7 +65,7 @@
 //!    answer, refuse a body before it is sent, change its limit, add fields to the reply.
 //! 5. The body is read: gathered, or, for a [streaming](Routes::streaming) handler, not before it is [asked
 //!    for](Request::receive). A client that waits for 100 is told it then.
-//! 6. **The handler.** While it has the reply, the client is watched, up to 64 KiB of what it sends next are kept,
+//! 6. **The handler.** While it has the reply, the client is watched, about 64 KiB of what it sends next are kept,
 //!    and nobody else waits; [`on_disconnect`](Reply::on_disconnect) tells that it has gone.
 //! 7. [`after`](Routes::after): the reply's status and fields, before they are sent.
 //! 8. The body of the reply, at the client's pace: [drained](ReplyStream::on_drained), [pulled](Reply::pull).

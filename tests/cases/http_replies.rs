@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use evloop::net::Shared;
+use evloop::net::{Shared, Written};
 
 use crate::talking::*;
 
@@ -391,6 +391,32 @@ fn the_date_is_sent_and_can_be_left_out() {
     let (_, mut client) = one_client_with(&mut ev, options, hello());
     let answer = client.ask(&mut ev, get("/"));
     assert_eq!((answer.field("date"), answer.field("server")), (None, Some("tests")));
+    // Also where the server answers by itself.
+    let answer = client.ask(&mut ev, "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(answer.status, 400);
+    assert_eq!((answer.field("date"), answer.field("server")), (None, Some("tests")));
+}
+
+#[test]
+fn how_much_may_wait_for_a_client_is_the_servers_to_say() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes = at_root(move |ev: &mut EvLoop, _, reply: Reply| {
+        let stream = reply.stream(ev, BodyLength::Unknown)?;
+        let first = stream.write(ev, [b'x'; 900])?;
+        kept.put((stream, first));
+        Ok::<(), Error>(())
+    });
+    let options = ServerOptions::new().write_limits(500, 2000);
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(get("/"));
+    settle(&mut ev);
+    let (stream, first) = slot.take();
+    assert_eq!(first, Written::Full);
+    assert_eq!(stream.write(&mut ev, [b'x'; 3000]).unwrap_err().kind(), ErrorKind::Full);
+    stream.end(&mut ev).unwrap();
+    assert_eq!(client.reply(&mut ev).body.len(), 900);
 }
 
 #[test]

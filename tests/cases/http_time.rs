@@ -485,3 +485,21 @@ fn a_connection_may_have_an_idle_time_of_its_own() {
     pass(&mut ev, ms(200));
     assert_eq!(client.ends(&mut ev), End::Orderly);
 }
+
+#[test]
+fn a_body_that_its_taker_leaves_is_the_handlers_time() {
+    let mut ev = ev();
+    let (routes, slot) = bodies();
+    let options = options().handler_timeout(Some(secs(5)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/kept", 5, "12345"));
+    settle(&mut ev);
+    let (request, _reply) = slot.take();
+    // It takes nothing of what it is offered, and asks for nothing more.
+    request.receive(&mut ev, |_, _, _| {}).unwrap();
+    settle(&mut ev);
+    pass(&mut ev, ms(4900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(200));
+    assert_eq!(client.reply(&mut ev).status, 503);
+}

@@ -1,7 +1,7 @@
 //! Limits and time-outs: all that there are, what a client sees of them, and how to judge them.
 //!
 //! A server is lent memory, descriptors and time by its owner, and everybody on the network may ask for them. So
-//! every buffer has an end, every wait a deadline, and each of them is a method of
+//! every buffer has an end, every wait a deadline, and what depends on the program is a method of
 //! [`ServerOptions`](crate::http::ServerOptions):
 //!
 //! ```
@@ -23,7 +23,7 @@
 //! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! For limits, 0 is none; for time-outs, `None`.
+//! For time-outs, `None` is for ever; of the limits, 0 is none for `max_requests` and `min_body_rate`.
 //!
 //! # What is accepted
 //!
@@ -78,10 +78,11 @@
 //! | requests of a connection, answered before others have their turn | 16 | [`pipelined_per_turn`](crate::http::ServerOptions::pipelined_per_turn) | next turn |
 //! | bytes read ahead while a request is handled | 64 KiB | – | not read |
 //! | bytes of a streamed body that were not taken | 64 KiB | – | not read |
-//! | bytes of replies that wait for the client, soft | 256 KiB | – | [`Full`](crate::net::Written::Full), and no further request is read |
+//! | bytes of replies that wait for the client, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
 //! | the same, hard | 1 MiB | – | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
 //!
-//! With [threads](crate::http::ThreadOptions), all of these are for each of them.
+//! With [threads](crate::http::ThreadOptions), all of these are for each of them, but for those of listening when
+//! [one accepts for all](crate::http::Sharing::HandOff).
 //!
 //! # How the clock runs
 //!

@@ -185,9 +185,8 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         if matches!(found, Taken::End) {
             exchange.set(flag::BODY_DONE);
         }
-        let has_new = exchange.unread.len() > had;
-        let resumed = !exchange.unread.is_empty() && exchange.has(flag::BODY_TIMED) && had > 0;
-        let has_data = has_new || resumed || !exchange.unread.is_empty() && had > 0;
+        // What is new, or was left and is wanted again.
+        let has_data = exchange.unread.len() > had || had > 0;
         (found, has_data, exchange.serial)
     };
     if let Taken::Bad(fault) = found {
@@ -215,6 +214,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     }
     if paused {
         times::stop_body(ev, service, at);
+        times::time_handler(ev, service, at);
         listen(ev, service, at, false);
         return Step::On;
     }
@@ -222,6 +222,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         // It has not taken all, and is asked again when it has more, or says so.
         listen(ev, service, at, false);
         times::stop_body(ev, service, at);
+        times::time_handler(ev, service, at);
         park(service, at, serial);
         return Step::Wait;
     }

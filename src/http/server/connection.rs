@@ -167,6 +167,9 @@ pub(super) fn adopt(ev: &mut EvLoop, service: &Rc<Service>, stream: Stream) {
     if limit.is_some() {
         stream.set_read_timeout(ev, limit);
     }
+    if let Some((soft, hard)) = service.options.write_limits {
+        stream.set_write_limits(ev, soft, hard);
+    }
     // What leaves at once, as almost everything does, is not told of.
     stream.set_quiet(ev, true);
     // Who is gone is not answered, whether anything is being read or not.
@@ -477,7 +480,8 @@ impl Connection {
     }
 
     /// Sets how long it is kept while nothing happens between its requests, instead of [the
-    /// server's](super::ServerOptions::idle_timeout), from its next request on. Returns whether it exists.
+    /// server's](super::ServerOptions::idle_timeout). For handlers and [hooks](super::Routes::before) of requests: the first
+    /// request of a connection sets the server's. Returns whether it exists.
     pub fn set_idle_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
         self.stream.set_read_timeout(ev, limit)
     }

@@ -6,7 +6,7 @@ use super::completing::{Completing, record_of};
 use super::connection::{self, At, Phase, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::incoming::BodyError;
-use super::response::{Body, HAS_DATE, Response};
+use super::response::{Body, HAS_DATE, HAS_SERVER, Response};
 use super::service::Service;
 use super::{CompletionReason, calling, completing, telling};
 use crate::EvLoop;
@@ -52,9 +52,10 @@ pub(super) fn refuse(
     if had_head {
         telling::body_failed(ev, service, at, serial, body_error);
     }
+    let mut written = 0;
     if can_answer {
         let response = calling::error_page(ev, service, status, fault);
-        write_last(ev, service, at, &response, is_head);
+        written = write_last(ev, service, at, &response, is_head);
     }
     let exchange = {
         let mut state = service.state.borrow_mut();
@@ -69,6 +70,7 @@ pub(super) fn refuse(
         } else {
             if can_answer {
                 exchange.status = Some(status);
+                exchange.bytes_out += written;
             }
             Some((exchange, reason))
         }
@@ -85,7 +87,14 @@ pub(super) fn refuse(
 }
 
 /// Writes a reply that is the connection's last, past everything that says how replies usually are.
-fn write_last(ev: &mut EvLoop, service: &Rc<Service>, at: At, response: &Response, is_head: bool) {
+/// Returns how long it is.
+fn write_last(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    response: &Response,
+    is_head: bool,
+) -> u64 {
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
     let now = ev.now_nanos();
@@ -95,6 +104,13 @@ fn write_last(ev: &mut EvLoop, service: &Rc<Service>, at: At, response: &Respons
     wire::status_line(out, status);
     if service.options.date && response.outline.has & HAS_DATE == 0 {
         out.extend_from_slice(state.date.line(now, || ev.wall_now()));
+    }
+    if let Some(name) = &service.options.server_name {
+        if response.outline.has & HAS_SERVER == 0 {
+            out.extend_from_slice(b"Server: ");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
     }
     out.extend_from_slice(&response.outline.lines);
     let body: &[u8] = match &response.body {
@@ -112,6 +128,7 @@ fn write_last(ev: &mut EvLoop, service: &Rc<Service>, at: At, response: &Respons
     }
     // If it is not taken, so much waits that nobody would read it.
     let _ = at.stream.write(ev, &state.scratch);
+    state.scratch.len() as u64
 }
 
 /// The exchange is over; its hooks are told when what was written has left.

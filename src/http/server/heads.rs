@@ -6,7 +6,8 @@ use super::connection::{self, At, Phase, conn_flag};
 use super::driving::{PIPELINED, Step};
 use super::exchange::{Target, flag};
 use super::service::{Service, State};
-use super::{calling, composing, ending, sending, times};
+use super::stats::index_of;
+use super::{CompletionReason, calling, composing, ending, sending, times};
 use crate::EvLoop;
 use crate::http::table::Found;
 use crate::net::Chunk;
@@ -138,7 +139,8 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     };
     if !conn.has(conn_flag::BLOCKED) {
         // What was written before has left, or somebody would have said so.
-        counters.completions[0] += u64::from(std::mem::take(&mut conn.unsent));
+        counters.completions[index_of(CompletionReason::Ok)] +=
+            u64::from(std::mem::take(&mut conn.unsent));
     }
     let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
     conn.serial = conn.serial.wrapping_add(1).max(1);

@@ -23,7 +23,8 @@ pub struct RequestBody {
 #[non_exhaustive]
 pub enum BodyEvent<'a> {
     /// This has come and was not taken yet. Take what there is a use for; what is left is there the next time,
-    /// with more behind it, and while 64 KiB are, nothing is read from the client.
+    /// with more behind it. While 64 KiB are left nothing is read from the client, and where no more comes, at the end or
+    /// then, the rest is offered again after [`resume`](RequestBody::resume).
     Data(&'a mut Buffer),
     /// That was all, and these were the fields behind it, which most bodies have none of.
     End(&'a Fields),

@@ -33,7 +33,7 @@ pub enum HalfClose {
 
 /// Limits and time-outs of a server, each with its default; then [`listen`](Self::listen).
 ///
-/// For the limits, 0 is none; for the time-outs, `None`.
+/// For time-outs, `None` is for ever; where 0 is no limit, it is said.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,6 +70,7 @@ pub struct ServerOptions {
     pub(super) lifetime: Option<Duration>,
     pub(super) half_close: HalfClose,
     pub(super) panics: PanicPolicy,
+    pub(super) write_limits: Option<(usize, usize)>,
     pub(super) date: bool,
     pub(super) server_name: Option<Box<str>>,
     pub(super) requires_length: bool,
@@ -98,6 +99,7 @@ impl Default for ServerOptions {
             lifetime: None,
             half_close: HalfClose::Allow,
             panics: PanicPolicy::Isolate,
+            write_limits: None,
             date: true,
             server_name: None,
             requires_length: false,
@@ -161,7 +163,7 @@ impl ServerOptions {
         self
     }
 
-    /// After how many requests a connection is closed: never.
+    /// After how many requests a connection is closed: never, which is also what 0 says.
     pub fn max_requests(mut self, most: u32) -> Self {
         self.max_requests = most;
         self
@@ -187,7 +189,8 @@ impl ServerOptions {
         self
     }
 
-    /// How fast a body must come on average, in bytes per second: 240, judged from the tenth second on. Then 408.
+    /// How fast a body must come on average, in bytes per second: 240, judged from the tenth second on. Then 408. 0 is
+    /// as slowly as it likes.
     /// While the handler does not want more, no time passes.
     pub fn min_body_rate(mut self, bytes_per_second: u64, grace: Duration) -> Self {
         self.min_body_rate = bytes_per_second;
@@ -195,7 +198,8 @@ impl ServerOptions {
         self
     }
 
-    /// How long a handler may take to begin its reply: as long as it likes. Then 503.
+    /// How long a handler may take to begin its reply: as long as it likes. Then 503, and the request is completed;
+    /// [`on_disconnect`](super::Reply::on_disconnect) is about clients, and not called.
     pub fn handler_timeout(mut self, limit: Option<Duration>) -> Self {
         self.handler_timeout = limit;
         self
@@ -204,6 +208,14 @@ impl ServerOptions {
     /// How long a client may take nothing of what waits for it: 30 s, then the connection is cut.
     pub fn write_timeout(mut self, limit: Option<Duration>) -> Self {
         self.write_timeout = limit;
+        self
+    }
+
+    /// How much may wait for a client that does not read, in bytes: 256 KiB, where writing reports
+    /// [`Full`](crate::net::Written::Full) and no further request is looked at, and 1 MiB, where more is refused. See
+    /// [`Stream::set_write_limits`](crate::net::Stream::set_write_limits).
+    pub fn write_limits(mut self, soft: usize, hard: usize) -> Self {
+        self.write_limits = Some((soft, hard));
         self
     }
 

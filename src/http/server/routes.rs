@@ -207,7 +207,8 @@ impl Routes {
     /// Makes the replies that the server sends by itself, such as 404 or 413, and those of
     /// [`Reply::error`] (`evhttp_set_errorcb`). `None` is the default: one line of plain text.
     ///
-    /// It has no say in whether the connection is closed.
+    /// It has no say in whether the connection is closed. The pages for what clients do wrong are bytes in memory: a
+    /// file is left out there.
     pub fn error_page(
         mut self,
         page: impl FnMut(&mut EvLoop, Status, Option<Fault>) -> Option<Response> + 'static,

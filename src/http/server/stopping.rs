@@ -52,6 +52,11 @@ pub(super) fn shutdown(ev: &mut EvLoop, service: &Rc<Service>, limit: Option<Dur
             ending::hang_up(ev, service, at);
         }
     }
+    // The last call counts.
+    let old = service.state.borrow_mut().stopping.timer.take();
+    if let Some(old) = old {
+        old.free(ev);
+    }
     if let Some(limit) = limit {
         let key = service.key;
         let timer = ev.after(limit, move |ev| {
@@ -59,10 +64,7 @@ pub(super) fn shutdown(ev: &mut EvLoop, service: &Rc<Service>, limit: Option<Dur
                 stop_now(ev, &service);
             }
         });
-        let old = service.state.borrow_mut().stopping.timer.replace(timer);
-        if let Some(old) = old {
-            old.free(ev);
-        }
+        service.state.borrow_mut().stopping.timer = Some(timer);
     }
     look(ev, service);
 }

@@ -75,7 +75,8 @@ impl ThreadOptions {
 
     /// Starts the threads, each of which makes its own routes; it is told which it is.
     ///
-    /// Limits are those of each thread, so that a [number of connections](ServerOptions::max_connections) is one for each.
+    /// Limits are those of each thread, so that a [number of connections](ServerOptions::max_connections) is one for each; with
+    /// [`HandOff`](Sharing::HandOff) there is one listener, and its limits are for all together.
     ///
     /// # Errors
     ///
