@@ -21,7 +21,18 @@ use evloop::{Break, ErrorKind, EvLoop};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 use options::{Options, Wanted};
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
+fn main() -> ExitCode {
+    match serve() {
+        Ok(code) => code,
+        Err(error) => {
+            // Not `eprintln!`, which panics where nothing can be written.
+            let _ = writeln!(io::stderr(), "http_server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<ExitCode, Box<dyn Error>> {
     let options = match options::read(std::env::args().skip(1)) {
         Ok(Wanted::Serve(options)) => options,
         Ok(Wanted::Help) => {
@@ -29,7 +40,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::SUCCESS);
         }
         Err(wrong) => {
-            writeln!(io::stderr(), "http_server: {wrong} (http_server --help lists the options)")?;
+            let hint = "http_server --help lists the options";
+            let _ = writeln!(io::stderr(), "http_server: {wrong} ({hint})");
             return Ok(ExitCode::from(2));
         }
     };
@@ -40,7 +52,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let running = match start(&mut ev, &options) {
         Ok(running) => running,
         Err(error) => {
-            writeln!(io::stderr(), "http_server: {error:#}")?;
+            let _ = writeln!(io::stderr(), "http_server: {error:#}");
             // What cannot be listened on at all, or not now.
             let is_wrong = error.kind() == ErrorKind::InvalidInput;
             return Ok(ExitCode::from(if is_wrong { 2 } else { 1 }));
@@ -144,7 +156,7 @@ impl Running {
         }
     }
 
-    /// Whether the threads have ended; those of nobody else's are waited for by the loop.
+    /// Whether the threads have ended. A server on this loop keeps it running by itself.
     fn has_ended(&self) -> bool {
         matches!(self, Self::Threads(servers) if servers.is_finished())
     }

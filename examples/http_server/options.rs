@@ -14,20 +14,20 @@ usage: http_server [OPTION]...
   --listen ADDR          where to listen: host:port, :port, unix:/path; may be repeated  (127.0.0.1:8080)
   --threads N            loops, each on a thread of its own  (1)
   --backend epoll|poll   how the loop waits
-  --max-connections N    connections at a time, for each thread; 0 is as many as there are descriptors  (10000)
+  --max-connections N    connections at a time, on each thread; 0 is as many as there are descriptors  (10000)
   --max-body BYTES       the largest body that is gathered  (8388608)
-  --header-timeout S     for a whole head, in seconds; 0 is for ever, as with all of these  (10)
+  --header-timeout S     for a whole head, in seconds; 0 is for ever, as with the next three  (10)
   --body-timeout S       between two pieces of a body  (30)
   --idle-timeout S       between two requests  (60)
   --write-timeout S      in which a client takes nothing of its reply  (30)
-  --drain-timeout S      for the rest, after SIGTERM or Ctrl-C  (10)
+  --drain-timeout S      for the rest, after SIGTERM or Ctrl-C; 0 is at once  (10)
   --quiet                says nothing but where it listens
   --help                 this
 ";
 
 /// The options of the parts that are not in this build, or not made yet.
-const LATER: [&str; 7] =
-    ["--root", "--upload-dir", "--tls-cert", "--tls-key", "--max-per-ip", "--access-log", "--log"];
+const LATER: [&str; 6] =
+    ["--root", "--upload-dir", "--tls-cert", "--tls-key", "--max-per-ip", "--access-log"];
 
 pub enum Wanted {
     Serve(Options),
