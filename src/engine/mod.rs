@@ -211,17 +211,21 @@ impl Locals {
         self.0.iter().find(|(of, _)| *of == id).map(|(_, value)| value)
     }
 
-    /// Those that are asked for most come to the front by and by.
+    /// The one that was asked for last is in front: mostly it is asked for again.
     #[inline]
     fn find<T: 'static>(&mut self) -> Option<Rc<T>> {
         let id = TypeId::of::<T>();
-        let at = self.0.iter().position(|(of, _)| *of == id)?;
-        if at > 1 {
-            self.0.swap(at, at - 1);
-            return self.find();
+        match self.0.first() {
+            Some((of, value)) if *of == id => Rc::clone(value).downcast().ok(),
+            _ => self.fetch(id)?.downcast().ok(),
         }
-        let (_, value) = self.0.get(at)?;
-        Rc::clone(value).downcast().ok()
+    }
+
+    #[inline(never)]
+    fn fetch(&mut self, id: TypeId) -> Option<Rc<dyn Any>> {
+        let at = self.0.iter().position(|(of, _)| *of == id)?;
+        self.0.swap(0, at);
+        self.0.first().map(|(_, value)| Rc::clone(value))
     }
 }
 
