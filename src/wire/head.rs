@@ -80,6 +80,12 @@ impl RequestHead {
         self.text(self.meaning.target)
     }
 
+    /// The target, not looked at again.
+    pub(crate) fn target_bytes(&self) -> &[u8] {
+        let span = self.meaning.target;
+        self.fields.slice(span.from, span.to)
+    }
+
     /// The version.
     #[must_use]
     pub fn version(&self) -> Version {

@@ -119,6 +119,16 @@ pub fn end_of_head(out: &mut Vec<u8>) {
 
 /// Appends a number in decimal.
 pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
+    // Lengths of two and three digits are what most replies have.
+    if value < 1000 {
+        let digit = |of: u64| b'0' + (of % 10) as u8;
+        match value {
+            0..=9 => out.push(digit(value)),
+            10..=99 => out.extend_from_slice(&[digit(value / 10), digit(value)]),
+            _ => out.extend_from_slice(&[digit(value / 100), digit(value / 10), digit(value)]),
+        }
+        return;
+    }
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     for (at, digit) in digits.iter_mut().enumerate().rev() {

@@ -98,7 +98,7 @@ pub(super) struct Exchange {
     pub(super) request: Option<Box<Parts>>,
     /// What was asked for, from then on.
     pub(super) method: Method,
-    pub(super) asked: String,
+    pub(super) asked: Vec<u8>,
     pub(super) hooks: Option<Box<Hooks>>,
     /// What has come of a body that is streamed and was not taken yet.
     pub(super) unread: Buffer,
@@ -158,7 +158,7 @@ impl Exchange {
             target: Target::Nobody,
             request: None,
             method: Method::GET,
-            asked: String::new(),
+            asked: Vec::new(),
             hooks: None,
             unread: Buffer::new(),
             body_limit: 0,
@@ -178,7 +178,7 @@ impl Exchange {
     pub(super) fn remember(&mut self, parts: &Parts) {
         self.method = parts.head.method().clone();
         self.asked.clear();
-        self.asked.push_str(parts.head.target());
+        self.asked.extend_from_slice(parts.head.target_bytes());
     }
 
     /// How it ends when its reply has left.
@@ -206,7 +206,7 @@ impl Exchange {
             self.unread.clear();
         }
         if self.asked.capacity() > KEPT_TARGET {
-            self.asked = String::new();
+            self.asked = Vec::new();
         }
         self.own = None;
         self.body_len = 0;

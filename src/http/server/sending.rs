@@ -344,7 +344,7 @@ pub(super) fn summarize(service: &Service, at: At) -> Option<Rc<Summary>> {
         None => Summary {
             connection: Connection { stream: at.stream },
             method: exchange.method.clone(),
-            target: exchange.asked.clone(),
+            target: String::from_utf8_lossy(&exchange.asked).into_owned(),
             version: if exchange.has(flag::HTTP_10) { Version::Http10 } else { Version::Http11 },
         },
     }))
