@@ -39,7 +39,7 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
                 return moving.end();
             }
         }
-        if state.extra.is_none() && state.times.is_none() && flush_plainly(state) {
+        if state.extra.is_none() && state.times.is_none() && flush_plainly(hub, state, now) {
             return moving.end();
         }
         let before = (state.bytes_out, state.has(flag::FIN_SENT));
@@ -54,39 +54,43 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
     nudge(ev, hub, other);
 }
 
-/// What [`flush_some`] comes to for most: a little output of a socket without filters, rates and limits of its own, which
-/// leaves whole. Says whether it was one of those; if not, nothing was done that the other way would do again.
-fn flush_plainly(state: &mut State) -> bool {
+/// What [`flush_some`] comes to for most: a little output of a socket without filters, rates and limits of its own.
+/// Says whether it was one of those; if not, nothing was done.
+fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
     const WRONG: u64 = flag::SHUT | flag::SHAKING | flag::WAITED;
-    let State { transport, output, flags, .. } = state;
+    let State { transport, output, flags, .. } = &mut *state;
     let Some(output) = output else { return false };
     let len = output.len();
     let is_little = len > 0 && len <= Limits::DEFAULT.write_most && output.is_plain();
     if *flags & WRONG != 0 || !is_little || matches!(transport, Transport::Pair(_)) {
         return false;
     }
-    match transport.write(output, len, None) {
-        Ok(n) if n == len => {}
-        // Shorter, or an error: what it was is found out by trying again.
-        Ok(n) => {
-            state.bytes_out += n as u64;
-            state.sent += n;
-            return false;
+    let result = transport.write(output, len, None);
+    state.clear(flag::DIRTY | flag::BLOCKED);
+    let written = match result {
+        Ok(n) => n,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        Err(error) => {
+            last_words(hub, state, now);
+            fail_io(state, error, Direction::Write);
+            return true;
         }
-        Err(_) => return false,
-    }
-    state.bytes_out += len as u64;
-    let is_quiet = state.has(flag::QUIET);
-    if is_quiet {
-        state.sent = 0;
-    } else {
-        state.sent += len;
+    };
+    state.bytes_out += written as u64;
+    state.sent += written;
+    // What the system did not take all of it will not take more of.
+    state.put(flag::BLOCKED, written < len);
+    if state.has(flag::QUIET) {
+        quietly(state);
+    } else if written > 0 {
         state.news |= news::SENT;
-        if state.has(flag::ABOVE) {
+    }
+    if written == len {
+        if state.has(flag::ABOVE) && !state.has(flag::QUIET) {
             state.news |= news::DRAINED;
         }
+        state.clear(flag::ABOVE);
     }
-    state.clear(flag::DIRTY | flag::BLOCKED | flag::ABOVE);
     true
 }
 
