@@ -76,7 +76,7 @@ pub(super) fn refuse(
         }
     };
     if let Some((exchange, reason)) = exchange {
-        let _ = close_exchange(ev, service, at, exchange, reason);
+        close_exchange(ev, service, at, exchange, reason);
     }
     if can_answer {
         at.stream.close_lingering(ev);
@@ -138,11 +138,10 @@ fn close_exchange(
     at: At,
     mut exchange: Box<Exchange>,
     reason: CompletionReason,
-) -> bool {
-    let hooks = exchange.hooks.take();
+) {
+    let mut hooks = exchange.hooks.take();
     let record = record_of(&exchange, reason, hooks.as_deref());
     let request = exchange.request.take();
-    let mut hooks = hooks;
     let rest = hooks.as_mut().map(|hooks| {
         (
             hooks.pending.take(),
@@ -154,31 +153,27 @@ fn close_exchange(
         )
     });
     exchange.reset();
-    {
+    let completing = Completing { record, hooks };
+    let over = {
         let mut state = service.state.borrow_mut();
         state.give_exchange(exchange);
-        if reason == CompletionReason::Ok && hooks.is_some() {
-            if let Some(conn) = state.conn(at) {
-                conn.more().completing.push_back(Completing { record, hooks });
+        match state.conn(at).filter(|_| reason == CompletionReason::Ok) {
+            Some(conn) if completing.hooks.is_some() => {
+                conn.more().completing.push_back(completing);
                 connection::make_loud(ev, conn);
-                drop(state);
-                drop((request, rest));
-                return true;
+                None
             }
-            return false;
-        }
-        if reason == CompletionReason::Ok {
-            if let Some(conn) = state.conn(at) {
+            Some(conn) => {
                 conn.unsent += 1;
+                None
             }
-            drop(state);
-            drop((request, rest));
-            return true;
+            None => Some(completing),
         }
-    }
+    };
     drop((request, rest));
-    completing::complete(ev, service, Completing { record, hooks });
-    false
+    if let Some(completing) = over {
+        completing::complete(ev, service, completing);
+    }
 }
 
 /// The reply was the connection's last.
