@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use evloop::{EvLoop, SendError};
+use evloop::{EvLoop, Run, SendError};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ev = EvLoop::new()?;
@@ -63,6 +63,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         thread.join().expect("the thread does not panic");
     }
     poster.join().expect("the thread does not panic");
+    // The loop may have had nothing left to wait for when the closure was posted.
+    ev.run_mode(Run::NoWait)?;
     Ok(())
 }
 

@@ -199,7 +199,7 @@ impl ErrorKind {
             #[cfg(feature = "net")]
             Self::Listen => "it cannot be listened on",
             #[cfg(feature = "net")]
-            Self::Io => "the connection failed",
+            Self::Io => "reading or writing failed",
             #[cfg(feature = "net")]
             Self::TimedOut => "it took too long",
             #[cfg(feature = "net")]

@@ -151,6 +151,8 @@ pub struct EvLoop {
     /// `fresh_timers`: whether the option is on, and whether this phase has refreshed.
     fresh_timers: bool,
     refreshed: bool,
+    /// Timers are not to be called before the kernel was asked once more.
+    holds_timers: bool,
 
     pub(crate) prepares: Group,
     pub(crate) checks: Group,
@@ -446,6 +448,7 @@ impl EvLoop {
             clock,
             fresh_timers: false,
             refreshed: false,
+            holds_timers: false,
             prepares: Group::new(first),
             checks: Group::new(first),
             idles: Group::new(first),

@@ -42,6 +42,9 @@ pub enum Break {
 /// What an error of a run says was being done.
 const RUNNING: &str = "running the loop";
 
+/// From how much on a wait has ended so late, in nanoseconds, that the process was held up.
+const LATE: u64 = 50_000_000;
+
 impl EvLoop {
     /// Runs until nothing active is left to wait for, or until [`break_loop`](Self::break_loop)
     /// (`ev_run`). Returns whether something active is left.
@@ -262,6 +265,10 @@ impl EvLoop {
                 wait = self.collect(wait, previous);
             }
             // 11. The wait.
+            let planned = match wait {
+                Wait::For(limit) => self.now.get().saturating_add(limit),
+                Wait::Now | Wait::Forever => u64::MAX,
+            };
             let polled = self.poll(wait);
             // 12.
             let mut flags = self.shared.take();
@@ -278,6 +285,8 @@ impl EvLoop {
                     None if self.has(Self::FORKED) => return Ok(None),
                     None => continue,
                 }
+            } else if previous > planned && self.is_held_up(previous - planned, flags) {
+                continue;
             }
             flags |= self.rare & Self::AFTER_THE_WAIT;
             if flags != 0 {
@@ -288,6 +297,19 @@ impl EvLoop {
             }
             return Ok(Some(flags));
         }
+    }
+
+    /// The process was held up: stopped, suspended, or given no time for long. What has come meanwhile is not in this
+    /// batch if that was behind the kernel's report, and would be looked at after the timers that are overdue; whoever
+    /// has spoken in time would be taken for silent. So timers have to wait for the next look. Says whether that is all
+    /// there is to do.
+    fn is_held_up(&mut self, late: u64, flags: u32) -> bool {
+        if late < LATE.saturating_add(self.io_collect) {
+            return false;
+        }
+        let finds_nothing = flags == 0 && self.batch.reports.len() == 0;
+        self.holds_timers = !finds_nothing;
+        finds_nothing
     }
 
     /// The wait was interrupted, or failed. Returns the flags to go on with; `None`: to wait again.
@@ -518,7 +540,12 @@ impl EvLoop {
         if flags != 0 {
             self.queue_what_is_rare(flags);
         }
-        self.expire_timers();
+        if self.holds_timers {
+            // They are overdue, so that the next iteration does not sleep.
+            self.holds_timers = false;
+        } else {
+            self.expire_timers();
+        }
         // The idle rule must know which priorities are busy, and what was fed for later joins what is
         // ready now: in both cases the reports are looked into before they have their turn.
         self.admit_reports(!self.idles.roster.is_empty() || !self.later.is_empty());

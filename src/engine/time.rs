@@ -33,6 +33,12 @@ impl EvLoop {
         self.wall.set(Some(self.clock.wall()));
     }
 
+    /// What the clock says now, whatever the loop's time is.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn clock_nanos(&self) -> u64 {
+        self.clock.now()
+    }
+
     #[inline]
     pub(crate) fn now_nanos(&self) -> u64 {
         if !self.fresh.get() {

@@ -94,6 +94,25 @@
 //! * **Values are bytes.** Text is what the sender wanted it to be.
 //! * **The raw path and the decoded one differ**: choose routes and files by [`decode_path`], sign and log the raw
 //!   one.
+#![cfg_attr(feature = "auth", doc = "| log-ins (feature `auth`) | [`auth`] | [`auth`] |")]
+#![cfg_attr(
+    feature = "compress",
+    doc = "| gzip and deflate (feature `compress`) | [`coding::Decoder`] | [`coding::Encoder`] |"
+)]
+#![cfg_attr(
+    feature = "websocket",
+    doc = "| WebSocket (feature `websocket`) | [`websocket::Decoder`], [`websocket::check_request`] | [`websocket::frame`], [`websocket::client_request`] |"
+)]
+//!
+//! They are public because whoever writes a proxy, a test or a protocol of their own needs the same. They are not a
+//! second way to make a server: [`http`](crate::http) is on top of them, and adds time, order and back-pressure.
+//!
+//! # Sharp edges
+//!
+//! * **A parser is for one direction of one connection**, and is [reset](RequestParser::reset) between messages.
+//! * **Values are bytes.** Text is what the sender wanted it to be.
+//! * **The raw path and the decoded one differ**: choose routes and files by [`decode_path`], sign and log the raw
+//!   one.
 
 mod authority;
 mod body;
