@@ -120,6 +120,12 @@ pub(super) fn is_tcp(fd: impl AsFd) -> bool {
     tcp && matches!(domain, Ok(AddressFamily::INET | AddressFamily::INET6))
 }
 
+/// Whether its other end is on this machine for certain.
+#[cfg(feature = "http-server")]
+pub(super) fn is_unix(fd: impl AsFd) -> bool {
+    sys::sockopt::socket_domain(fd) == Ok(AddressFamily::UNIX)
+}
+
 /// The error that waits at the socket, taken from it.
 pub(super) fn take_error(fd: impl AsFd) -> io::Result<()> {
     sys::sockopt::socket_error(fd)?.map_err(io::Error::from)
@@ -136,6 +142,12 @@ pub(super) fn send(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 pub(super) fn send_vectored(fd: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut none = SendAncillaryBuffer::default();
     Ok(sys::sendmsg(fd, slices, &mut none, SendFlags::NOSIGNAL)?)
+}
+
+/// The same, where more follows at once: a packet need not leave for it.
+pub(super) fn send_before_more(fd: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let mut none = SendAncillaryBuffer::default();
+    Ok(sys::sendmsg(fd, slices, &mut none, SendFlags::NOSIGNAL.union(SendFlags::MORE))?)
 }
 
 fn unix_address(unix: &SocketAddrUnix) -> Option<Address> {

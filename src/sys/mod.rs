@@ -5,6 +5,7 @@
 //! there.
 //!
 //! * [`clock`]: reading the clocks.
+//! * `close`: closing with an answer (feature `http-server`).
 //! * `datagram`: receiving many datagrams with one call, descriptors in messages (feature `net`).
 //! * [`epoll`]: waiting with nanosecond time-outs.
 //! * [`fork`]: a counter of the forks that led to this process.
@@ -20,6 +21,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod clock;
+#[cfg(feature = "http-server")]
+pub(crate) mod close;
 #[cfg(feature = "net")]
 pub(crate) mod datagram;
 pub(crate) mod epoll;

@@ -9,6 +9,7 @@ use crate::streaming::{Link, Tape, World, cases, noise, pass, quiet, until};
 cases!(timed [
     a_stream_reads_no_faster_than_its_rate_and_no_slower,
     a_stream_sends_no_faster_than_its_rate_and_no_slower,
+    a_file_is_sent_no_faster_than_other_bytes,
     a_group_shares_its_rate_fairly,
     a_limit_that_is_lifted_holds_nothing_back,
     a_level_is_told_and_changed_by_hand,
@@ -52,6 +53,25 @@ fn a_stream_sends_no_faster_than_its_rate_and_no_slower(w: &World) {
         about(came, 2_000 + n * 100_000);
     }
     assert!(tape.count("sent") > 100);
+}
+
+fn a_file_is_sent_no_faster_than_other_bytes(w: &World) {
+    let (mut ev, _) = w.mock();
+    let Link { client, server } = w.open(&mut ev, quiet, quiet);
+    client.set_rate(&mut ev, Some(RateLimit::new().write(10_000, 2_000).unwrap()));
+    let name = format!("evloop-rates-{}-{:?}", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, noise(2_000_000)).unwrap();
+    let file = std::fs::File::open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    client.write(&mut ev, "before it").unwrap();
+    client.write_file(&mut ev, file.into(), 0, 2_000_000).unwrap();
+    let before = server.info(&ev).unwrap().bytes_in;
+    for n in 1..4 {
+        pass(&mut ev, secs(10));
+        let came = usize::try_from(server.info(&ev).unwrap().bytes_in - before).unwrap();
+        about(came, 2_000 + n * 100_000);
+    }
 }
 
 fn a_group_shares_its_rate_fairly(w: &World) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Accepted, Listener, bind};
 use crate::net::Address;
 use crate::sys::listen;
-use crate::{EvLoop, Result};
+use crate::{Error, ErrorKind, EvLoop, Result};
 
 const LISTENING: &str = "listening";
 
@@ -225,6 +225,26 @@ impl ListenOptions {
     ) -> Result<Listener> {
         let bound = bind::adopt(socket.into())?;
         Listener::open(ev, self, vec![bound], Box::new(callback))
+    }
+
+    /// As [`adopt`](Self::adopt), for several sockets, all of which one listener accepts from.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`adopt`](Self::adopt); [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if there are none.
+    /// All of them are closed then.
+    pub fn adopt_all(
+        &self,
+        ev: &mut EvLoop,
+        sockets: impl IntoIterator<Item = OwnedFd>,
+        callback: impl FnMut(&mut EvLoop, Accepted) + 'static,
+    ) -> Result<Listener> {
+        let bound = sockets.into_iter().map(bind::adopt).collect::<Result<Vec<_>>>()?;
+        if bound.is_empty() {
+            let cause = "no sockets were given";
+            return Err(Error::caused(ErrorKind::InvalidInput, "adopting sockets", cause.into()));
+        }
+        Listener::open(ev, self, bound, Box::new(callback))
     }
 
     /// How many connections there may be now: the process's limit may change.

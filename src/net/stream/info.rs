@@ -123,6 +123,12 @@ impl Stream {
         self.look(ev, |state| socket::peer_address(state.transport.socket()?))?
     }
 
+    /// Whether it is a Unix socket.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn is_unix(self, ev: &EvLoop) -> bool {
+        self.look(ev, |state| state.transport.socket().is_some_and(socket::is_unix)) == Some(true)
+    }
+
     /// The stream's own address.
     #[must_use]
     pub fn local(self, ev: &EvLoop) -> Option<Address> {

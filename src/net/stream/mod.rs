@@ -251,6 +251,21 @@ impl Stream {
         Ok(append(ev, &hub, &cell, |output| output.append_shared(bytes)))
     }
 
+    /// As [`write_shared`](Self::write_shared), and refused where as much waits already as the hard limit says: for who
+    /// sends the same to many.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn write_shared_within(self, ev: &mut EvLoop, bytes: Shared) -> Result<Written> {
+        let (hub, cell) = self.writable(ev, 0)?;
+        {
+            let state = cell.state.borrow();
+            let hard = state.limits().hard;
+            if hard > 0 && state.output_len() >= hard {
+                return Err(Error::new(ErrorKind::Full, WRITING));
+            }
+        }
+        Ok(append(ev, &hub, &cell, |output| output.append_shared(bytes)))
+    }
+
     /// Sends all that is in a buffer, which is empty afterwards; its bytes are not copied
     /// (`bufferevent_write_buffer`).
     ///
@@ -304,6 +319,16 @@ impl Stream {
     #[must_use]
     pub fn output_len(self, ev: &EvLoop) -> usize {
         self.look(ev, State::output_len).unwrap_or(0)
+    }
+
+    /// Memory that its buffers take, in bytes: input, and output that was copied.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn memory(self, ev: &EvLoop) -> usize {
+        self.look(ev, |state| {
+            let input = state.input.as_ref().map_or(0, |input| input.owned_len());
+            input + state.output_owned()
+        })
+        .unwrap_or(0)
     }
 
     // --- enabling --------------------------------------------------------------------------------
@@ -363,6 +388,16 @@ impl Stream {
         })
     }
 
+    /// Tells a new handler of the end of the input, too, which the old one may have been told: it is told once.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn tell_eof_again(self, ev: &mut EvLoop) {
+        self.change(ev, |state| {
+            if state.has(flag::TOLD_EOF) && !state.has(flag::CLOSING | flag::OVER) {
+                state.news |= news::EOF;
+            }
+        });
+    }
+
     /// Raises `Drained`. If `anyway` is not set, only where the output is at its low mark.
     pub fn trigger_drained(self, ev: &mut EvLoop, anyway: bool) -> bool {
         self.change(ev, |state| {
@@ -420,6 +455,22 @@ impl Stream {
         };
         touch(ev, &hub, &cell);
         Some(result)
+    }
+
+    /// Whether so much waits to be sent that it is full, and that it takes no more.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_full_or_more(self, ev: &EvLoop) -> (bool, bool) {
+        let found = self.look(ev, |state| {
+            let (waits, limits) = (state.output_len(), state.limits());
+            (waits >= limits.soft, waits >= limits.hard)
+        });
+        found.unwrap_or_default()
+    }
+
+    /// Whether it would take so many bytes more, and if not, why.
+    #[cfg(feature = "compress")]
+    pub(crate) fn takes(self, ev: &mut EvLoop, n: usize) -> Result<()> {
+        self.writable(ev, n).map(|_| ())
     }
 
     /// The stream, if it takes so many bytes more.

@@ -51,7 +51,8 @@ impl Stream {
     }
 
     /// Sets how much is read and sent in one iteration at most (`bufferevent_set_max_single_read`); 64 KiB
-    /// each is the default. What is more waits until the others have had their turn.
+    /// each is the default. What is more waits until the others have had their turn. Of a file that the system
+    /// sends by itself (`sendfile`), and that has no [rate](Self::set_rate), 32 times as much is sent.
     pub fn set_transfer_limits(self, ev: &mut EvLoop, read: usize, write: usize) -> bool {
         self.change(ev, |state| {
             let limits = &mut state.extra().limits;

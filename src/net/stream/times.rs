@@ -51,7 +51,9 @@ impl Stream {
     /// Returns the moment that was set before; `None` cancels it.
     pub fn set_timer(self, ev: &mut EvLoop, moment: Option<Instant>) -> Option<Instant> {
         self.change(ev, |state| {
-            state.times().repeat = 0;
+            if let Some(times) = &mut state.times {
+                times.repeat = 0;
+            }
             state.news &= !news::TIMER;
         });
         self.set_moment(ev, moment, |times| &mut times.timer)
@@ -83,6 +85,17 @@ impl Stream {
         self.set_moment(ev, first, |times| &mut times.timer)
     }
 
+    /// Gives back the memory for times, if it waits for nothing: for protocols that begin with deadlines, and then have
+    /// none for long.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn forget_times(self, ev: &mut EvLoop) {
+        self.change(ev, |state| {
+            if state.times.as_ref().is_some_and(|times| times.are_none()) {
+                state.times = None;
+            }
+        });
+    }
+
     fn set_moment(
         self,
         ev: &mut EvLoop,
@@ -92,10 +105,24 @@ impl Stream {
         let hub = ev.local::<Hub>();
         let due = moment.map_or(NEVER, |moment| hub.nanos(ev, moment).min(NEVER - 1));
         let before = self.change_to(ev, |state| {
+            if due == NEVER && state.times.is_none() {
+                // To have no moment, none need be remembered.
+                return NEVER;
+            }
             state.set(flag::RETIME);
             std::mem::replace(place(state.times()), due)
         })?;
         hub.instant(ev, before)
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl Times {
+    fn are_none(&self) -> bool {
+        let [read, write] = self.rate;
+        [self.write_timeout, self.deadline, self.timer, self.handshake, self.linger, read, write]
+            .iter()
+            .all(|due| *due == NEVER)
     }
 }
 

@@ -36,6 +36,9 @@ const _: () = assert!(size_of::<Transport>() == 16);
 const FEW: usize = 16;
 const MANY: usize = 1024;
 
+/// How much of a file is brought into memory at a time.
+const LOADED: usize = 64 * 1024;
+
 impl Transport {
     /// The descriptor, of two the one that is read.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -153,6 +156,8 @@ impl Transport {
                         return Ok(n);
                     }
                 }
+                // A file that cannot be sent by the system comes through memory, of which it gets no more than others.
+                let most = if from.is_plain() { most } else { most.min(LOADED) };
                 load_front(from, most)?;
                 match fds {
                     Some(fds) => send_with_fds(fd.as_fd(), from, most, fds)?,
@@ -246,9 +251,12 @@ fn write_file(fd: &OwnedFd, from: &mut Buffer, most: usize) -> io::Result<usize>
 
 fn send(fd: BorrowedFd<'_>, from: &Buffer, most: usize) -> io::Result<usize> {
     let mut slices = [IoSlice::new(&[]); FEW];
-    match from.peek(most, &mut slices) {
-        1 => socket::send(fd, &slices[0]),
+    let count = from.peek(most, &mut slices);
+    match count {
         FEW => send_many(fd, from, most),
+        // What is before a file leaves with its first bytes.
+        _ if !from.is_plain() => socket::send_before_more(fd, &slices[..count]),
+        1 => socket::send(fd, &slices[0]),
         count => socket::send_vectored(fd, &slices[..count]),
     }
 }

@@ -17,6 +17,11 @@ use crate::net::{Buffer, Chunk, Direction};
 /// What is read of a connection that cannot be written any more: the peer's last words.
 const LAST_WORDS: usize = 256 * 1024;
 
+/// Of a file so many times as much is sent at a time as of what is in memory: the system copies nothing, and takes about as
+/// long for it. With 64 KiB of it per iteration most of what a large file costs would be the waits in between. 2 MiB is what
+/// nginx sends at a time.
+const FILE_STRETCH: usize = 32;
+
 /// How much may wait below a filter before it is given more.
 pub(super) const BELOW: usize = 64 * 1024;
 
@@ -134,6 +139,10 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
     match allowed {
         Ok(allowed) if has_any => {
             let offset = state.bytes_out;
+            let is_rated = state.extra.as_ref().is_some_and(|extra| extra.rate.is_some());
+            let stretches =
+                !filtered && !is_rated && matches!(state.transport, Transport::Socket(_));
+            let stretch = if stretches { FILE_STRETCH } else { 1 };
             let State { transport, extra, flags, .. } = &mut *state;
             let (fds, trace, below) = match extra {
                 Some(extra) => {
@@ -143,7 +152,7 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
                 None => (None, None, None),
             };
             if let Some(from) = below.or(output.as_deref_mut()) {
-                let mut out = Out { transport, from, fds, trace, offset };
+                let mut out = Out { transport, from, fds, trace, offset, stretch };
                 let result = out.write(allowed);
                 written = usize::try_from(out.offset - offset).unwrap_or(usize::MAX);
                 match result {
@@ -225,6 +234,8 @@ struct Out<'a> {
     trace: Option<&'a mut Trace>,
     /// How many bytes the transport has been given in all.
     offset: u64,
+    /// How many bytes of a file count as one.
+    stretch: usize,
 }
 
 impl Out<'_> {
@@ -235,8 +246,13 @@ impl Out<'_> {
             if left == 0 {
                 return Ok(false);
             }
+            let file = match self.from.chunks().next() {
+                Some(Chunk::File(part)) => Some(part.len),
+                _ => None,
+            };
+            let counts = if file.is_some() { self.stretch } else { 1 };
             // Descriptors go with the byte they were given with, and with none before it.
-            let mut most = left;
+            let mut most = left.saturating_mul(counts);
             let mut with = None;
             if let Some((at, _)) = self.fds.as_ref().and_then(|fds| fds.front()) {
                 match usize::try_from(at.saturating_sub(self.offset)).unwrap_or(usize::MAX) {
@@ -245,8 +261,9 @@ impl Out<'_> {
                 }
             }
             let kept = self.trace.is_some().then(|| copy(self.from, most));
-            let is_plain = self.from.is_plain();
-            let offered = most.min(self.from.len());
+            // Where a file is the next but one, what is before it goes alone.
+            let is_one = self.from.is_plain() || file.is_some();
+            let offered = most.min(file.unwrap_or(self.from.len()));
             let result =
                 self.transport.write(self.from, most, with.as_ref().map(|(_, fds)| fds.as_slice()));
             let n = match result {
@@ -260,13 +277,12 @@ impl Out<'_> {
                 }
             };
             self.offset += n as u64;
-            left -= n.min(left);
+            left -= n.div_ceil(counts).min(left);
             if let (Some(trace), Some(bytes)) = (&mut self.trace, kept) {
                 trace(Direction::Write, &bytes[..n.min(bytes.len())]);
             }
-            // What the system did not take all of it will not take more of. Files and descriptors are
-            // given to it piece by piece.
-            if n < offered && is_plain && with.is_none() {
+            // What the system did not take all of it will not take more of. Descriptors are given to it piece by piece.
+            if n < offered && is_one && with.is_none() {
                 return Ok(false);
             }
         }

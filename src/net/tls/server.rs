@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
+#[cfg(feature = "http-server")]
+use std::sync::OnceLock;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -90,6 +92,20 @@ struct Server {
 struct Now {
     config: Arc<ServerConfig>,
     chooser: Arc<Chooser>,
+    /// The same, for those who speak HTTP, made when the first of them asks.
+    #[cfg(feature = "http-server")]
+    http: OnceLock<Arc<ServerConfig>>,
+}
+
+impl Now {
+    fn new(config: ServerConfig, chooser: Arc<Chooser>) -> Self {
+        Self {
+            config: Arc::new(config),
+            chooser,
+            #[cfg(feature = "http-server")]
+            http: OnceLock::new(),
+        }
+    }
 }
 
 /// Who is shown which certificate.
@@ -179,6 +195,24 @@ impl TlsServer {
         TlsFilter::new(rustls::ServerConnection::new(config).map(Into::into), None)
     }
 
+    /// As [`filter`](Self::filter), for HTTP/1.1: where no protocols were named for ALPN, it is that one.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn filter_for_http(&self) -> Box<dyn Filter> {
+        let config = {
+            let now = self.0.now.read().unwrap_or_else(PoisonError::into_inner);
+            let config = now.http.get_or_init(|| {
+                if !now.config.alpn_protocols.is_empty() {
+                    return Arc::clone(&now.config);
+                }
+                let mut config = ServerConfig::clone(&now.config);
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Arc::new(config)
+            });
+            Arc::clone(config)
+        };
+        Box::new(TlsFilter::new(rustls::ServerConnection::new(config).map(Into::into), None))
+    }
+
     /// Shows another certificate on the connections whose [filter](Self::filter) is made from now on, by
     /// any clone; those that are there stay as they are. Sessions are forgotten, so that nobody goes on with
     /// one of the old certificate's.
@@ -239,7 +273,7 @@ impl TlsServer {
         let mut config = ServerConfig::clone(&now.config);
         config.cert_resolver = Arc::clone(&chooser) as _;
         remember(&mut config, self.0.sessions);
-        let old = std::mem::replace(&mut *now, Now { config: Arc::new(config), chooser });
+        let old = std::mem::replace(&mut *now, Now::new(config, chooser));
         drop(now);
         drop(old); // many sessions, and what a resolver holds: not with the lock held
     }
@@ -392,7 +426,7 @@ impl TlsServerBuilder {
             config.key_log = Arc::new(KeyHook(log));
         }
         Ok(TlsServer(Arc::new(Server {
-            now: RwLock::new(Now { config: Arc::new(config), chooser }),
+            now: RwLock::new(Now::new(config, chooser)),
             sessions: self.sessions,
             handshake_timeout: self.handshake_timeout,
         })))
@@ -471,5 +505,25 @@ impl ResolvesServerCert for Chooser {
 impl fmt::Debug for Chooser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chooser")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_may_send_before_the_handshake_has_ended() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let identity = TlsIdentity::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+        let server = TlsServer::builder(identity.unwrap()).build().unwrap();
+        // What comes early may have come before, from somebody else (RFC 8446 §8).
+        assert_eq!(server.0.now.read().unwrap().config.max_early_data_size, 0);
+        #[cfg(feature = "http-server")]
+        {
+            drop(server.filter_for_http());
+            let now = server.0.now.read().unwrap();
+            assert_eq!(now.http.get().unwrap().max_early_data_size, 0);
+        }
     }
 }
