@@ -114,11 +114,14 @@
 //! * **The raw path and the decoded one differ**: choose routes and files by [`decode_path`], sign and log the raw
 //!   one.
 
+pub mod accept;
 mod authority;
 mod body;
 mod chunked;
 mod chunks;
+pub mod conditional;
 mod date;
+mod entity_tag;
 mod fault;
 mod field_line;
 mod fields;
@@ -127,6 +130,7 @@ pub mod html;
 mod limits;
 mod method;
 mod parameters;
+pub mod range;
 mod request;
 mod response;
 mod special;
@@ -143,6 +147,7 @@ pub use body::BodyDecoder;
 pub use chunked::{ChunkDecoder, Piece};
 pub use chunks::{CHUNK_END, CHUNK_HEAD, LAST_CHUNK, chunk, chunk_head, last_chunk};
 pub use date::{DateCache, http_date, parse_http_date};
+pub use entity_tag::{EntityTag, EntityTags, entity_tags};
 pub use fault::Fault;
 pub use fields::Fields;
 pub use head::{Framing, RequestHead, TargetForm, Version};
