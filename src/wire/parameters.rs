@@ -24,6 +24,11 @@ pub fn parameters(text: &str) -> (&str, Parameters<'_>) {
     (value.trim_matches(OWS), Parameters { rest })
 }
 
+/// The parameters of what has nothing before the first of them, as in `Forwarded` (RFC 7239).
+pub(super) fn pairs(text: &str) -> Parameters<'_> {
+    Parameters { rest: text }
+}
+
 const OWS: [char; 2] = [' ', '\t'];
 
 /// The parameters of a field's value, from [`parameters`]: names as they were written, and values without their
