@@ -115,6 +115,9 @@
 //!   one.
 
 pub mod accept;
+#[cfg(feature = "auth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "auth")))]
+pub mod auth;
 mod authority;
 mod body;
 mod chunked;
