@@ -126,6 +126,7 @@ pub mod conditional;
 pub mod cookie;
 mod date;
 mod entity_tag;
+pub mod events;
 mod extended;
 mod fault;
 mod field_line;
