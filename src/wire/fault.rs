@@ -99,6 +99,12 @@ faults! {
     LengthTooLarge CONTENT_TOO_LARGE "the content length is beyond all bounds";
     /// A body longer than is taken.
     BodyTooLarge CONTENT_TOO_LARGE "the body is too large";
+    /// A packed body that expands to more than it may (feature `compress`).
+    BodyTooDense CONTENT_TOO_LARGE "the body expands beyond all bounds";
+    /// A packed body that cannot be unpacked: malformed, incomplete, or with another checksum (feature `compress`).
+    BadContentCoding BAD_REQUEST "the content coding is malformed";
+    /// A content coding that nobody here can undo (RFC 9110 §8.4).
+    UnknownContentCoding UNSUPPORTED_MEDIA_TYPE "the content coding is not supported";
     /// The size of a chunk is not a hexadecimal number of at most 16 digits (RFC 9112 §7.1).
     BadChunkSize BAD_REQUEST "a chunk's size is malformed";
     /// The line of a chunk's size is too long, even without its extensions.

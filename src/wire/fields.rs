@@ -105,6 +105,14 @@ impl Fields {
         self.lines.clear();
     }
 
+    /// Removes all fields of this name.
+    #[cfg(feature = "compress")]
+    pub(crate) fn remove(&mut self, name: &str) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| !self.name(line).eq_ignore_ascii_case(name.as_bytes()));
+        self.lines = lines;
+    }
+
     /// Adds a field behind the others. Spaces and tabs around the value are left out.
     ///
     /// # Errors

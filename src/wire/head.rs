@@ -98,6 +98,14 @@ impl RequestHead {
         &self.fields
     }
 
+    /// Its body is unpacked on the way: nobody has said how long it is then, nor that it was packed.
+    #[cfg(feature = "compress")]
+    pub(crate) fn unpack(&mut self) {
+        self.fields.remove("content-encoding");
+        self.fields.remove("content-length");
+        self.meaning.framing = Framing::Chunked;
+    }
+
     /// The form of the target.
     #[must_use]
     pub fn form(&self) -> TargetForm {

@@ -122,6 +122,9 @@ mod authority;
 mod body;
 mod chunked;
 mod chunks;
+#[cfg(feature = "compress")]
+#[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
+pub mod coding;
 pub mod conditional;
 pub mod cookie;
 mod date;
