@@ -152,6 +152,9 @@ mod syntax;
 mod target;
 mod trailers;
 pub mod urlencoded;
+#[cfg(feature = "websocket")]
+#[cfg_attr(docsrs, doc(cfg(feature = "websocket")))]
+pub mod websocket;
 mod write;
 
 pub use authority::split_authority;
