@@ -30,6 +30,31 @@ pub(crate) enum Found<'a, T> {
     None,
 }
 
+/// A pattern by itself, for those who are interested in some paths only.
+pub(crate) struct PathPattern {
+    exact: Box<str>,
+    /// What it is where it has wildcards.
+    wild: Option<Pattern>,
+}
+
+impl PathPattern {
+    /// # Errors
+    ///
+    /// As for [`Table::insert`].
+    pub(crate) fn new(pattern: &str) -> Result<Self, Error> {
+        let wild = Pattern::parse(pattern).map_err(|why| bad_route(pattern, why))?;
+        Ok(Self { exact: pattern.into(), wild })
+    }
+
+    /// Whether it matches a decoded path.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        match &self.wild {
+            Some(pattern) => pattern.matches(path, &mut Captures::default()),
+            None => &*self.exact == path,
+        }
+    }
+}
+
 /// Routes by method and path.
 // Invariants: `slots` is a power of two long and at least twice as long as `exact`; each is 0 or one more than an
 // index into `exact`, at the first free place at or after the hash of that path. `longest` is the length of the
@@ -101,7 +126,8 @@ impl<T> Table<T> {
     /// Where they lead, and what the wildcards took. HEAD leads where GET does, unless it has a route of its own.
     ///
     /// Routes that do not have the method are passed over; what comes after them may have it.
-    #[inline]
+    // It has two callers, and must be as cheap for one as if that were the only one.
+    #[inline(always)]
     pub(crate) fn find(
         &self,
         method: &Method,

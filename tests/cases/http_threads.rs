@@ -127,3 +127,48 @@ fn routes_that_cannot_be_are_an_error_and_leave_no_thread() {
     });
     assert_eq!(result.map(|_| ()).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
+
+/// Two sockets that listen, and their ports: one of each kind of the loopback.
+fn listening() -> (Vec<std::os::fd::OwnedFd>, Vec<u16>) {
+    let sockets: Vec<_> =
+        (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports = sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+    (sockets.into_iter().map(Into::into).collect(), ports)
+}
+
+#[test]
+fn sockets_that_were_passed_on_are_served_by_one_loop_or_by_all_threads() {
+    let _watch = Watchdog::new(PATIENCE);
+    let mut ev = live_ev();
+    let (sockets, ports) = listening();
+    let routes = || Routes::new().get("/", |ev, _, reply| reply.text(ev, "0"));
+    let server = ServerOptions::new().adopt_all(&mut ev, sockets, routes()).unwrap();
+    assert_eq!(server.addresses(&ev).len(), 2);
+    for port in ports {
+        assert_eq!(ask(&mut ev, &mut [Client::connect(port)]), [0]);
+    }
+    server.stop_now(&mut ev);
+
+    let (sockets, ports) = listening();
+    let options = ServerOptions::new();
+    let servers = ThreadOptions::new(2)
+        .adopt(options.clone(), sockets, |thread| {
+            Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+                reply.text(ev, thread.to_string())
+            })
+        })
+        .unwrap();
+    assert_eq!(servers.addresses().len(), 2);
+    let mut clients: Vec<_> =
+        ports.iter().flat_map(|&port| [Client::connect(port), Client::connect(port)]).collect();
+    let mut threads = ask(&mut ev, &mut clients);
+    threads.sort_unstable();
+    assert_eq!(threads, [0, 0, 1, 1]);
+    drop(servers);
+
+    let none = options.adopt_all(&mut ev, Vec::new(), routes()).unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::InvalidInput);
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let refused = ThreadOptions::new(2).adopt(options, vec![file.into()], |_| Routes::new());
+    assert!(refused.is_err());
+}

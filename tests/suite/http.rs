@@ -3,7 +3,7 @@
 //! It reads replies by itself, with nothing of the library, so that both cannot be wrong in the same way.
 
 // Every test binary includes the whole file and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
@@ -279,6 +279,12 @@ impl Client {
         self.input.len()
     }
 
+    /// What has come and was not looked at, and how it has ended.
+    pub fn taken(&mut self) -> (Vec<u8>, Option<End>) {
+        self.take();
+        (std::mem::take(&mut self.input), self.end)
+    }
+
     /// Reads at most so much and forgets it.
     pub fn skip(&mut self, most: usize) -> usize {
         let mut buffer = vec![0; most];
@@ -311,7 +317,7 @@ impl Client {
 }
 
 /// One reply at the beginning of the input, and how long it is.
-fn parse(input: &[u8], method: &str, ended: bool) -> Option<(Answer, usize)> {
+pub fn parse(input: &[u8], method: &str, ended: bool) -> Option<(Answer, usize)> {
     let head = find(input, b"\r\n\r\n")?;
     let text = String::from_utf8(input[..head].to_vec()).expect("a head of text");
     let mut lines = text.split("\r\n");

@@ -7,7 +7,7 @@ use super::driving::{PIPELINED, Step, listen, release};
 use super::exchange::flag;
 use super::incoming::BodyError;
 use super::service::Service;
-use super::{CompletionReason, calling, ending, telling, times};
+use super::{CompletionReason, calling, ending, telling, times, unpacking};
 use crate::EvLoop;
 use crate::net::{Chunk, Input};
 use crate::wire::{BodyDecoder, Fault, Piece};
@@ -44,24 +44,16 @@ pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         let decoder = &mut exchange.decoder;
         let limit = exchange.body_limit;
         let body = &mut parts.body;
-        let found = decode(&mut input, decoder, |input, n| {
-            if body.len() as u64 + n as u64 > limit {
-                return Err(Fault::BodyTooLarge);
+        let packed = unpacking::of(exchange.flags, &mut exchange.hooks);
+        let (found, came) = match packed {
+            Some(unpacker) => unpacker.gather(&mut input, decoder, body, limit),
+            None => {
+                let found = gather_plain(&mut input, decoder, body, limit);
+                (found, body.len() as u64)
             }
-            let start = body.len();
-            body.resize(start + n, 0);
-            input.copy_out(0, &mut body[start..]);
-            input.drain(n);
-            Ok(true)
-        });
-        // A chunk that cannot be kept is refused when it is announced.
-        let announced = decoder.announced();
-        let found = match found {
-            Taken::More if body.len() as u64 + announced > limit => Taken::Bad(Fault::BodyTooLarge),
-            found => found,
         };
         exchange.bytes_in += (before - input.len()) as u64;
-        exchange.body_len = body.len() as u64;
+        exchange.body_len = came;
         if matches!(found, Taken::End) {
             exchange.flags |= flag::BODY_DONE | flag::BODY_TOLD;
             let trailers = exchange.decoder.take_trailers();
@@ -88,6 +80,30 @@ pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
             }
             Step::Wait
         }
+    }
+}
+
+fn gather_plain(
+    input: &mut Input<'_>,
+    decoder: &mut BodyDecoder,
+    body: &mut Vec<u8>,
+    limit: u64,
+) -> Taken {
+    let found = decode(input, decoder, |input, n| {
+        if body.len() as u64 + n as u64 > limit {
+            return Err(Fault::BodyTooLarge);
+        }
+        let start = body.len();
+        body.resize(start + n, 0);
+        input.copy_out(0, &mut body[start..]);
+        input.drain(n);
+        Ok(true)
+    });
+    // A chunk that cannot be kept is refused when it is announced.
+    let announced = decoder.announced();
+    match found {
+        Taken::More if body.len() as u64 + announced > limit => Taken::Bad(Fault::BodyTooLarge),
+        found => found,
     }
 }
 
@@ -156,7 +172,7 @@ pub(super) fn hold_back(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 /// Gives what has come of a streamed body to whoever wants it.
 pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let now = ev.now_nanos();
-    let (found, has_data, serial) = {
+    let (found, has_data, is_packed, serial) = {
         let mut input = at.stream.input(ev);
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
@@ -168,8 +184,14 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         }
         let before = input.len();
         let had = exchange.unread.len();
+        let packed = unpacking::of(exchange.flags, &mut exchange.hooks);
+        let is_packed = packed.is_some();
         let super::exchange::Exchange { decoder, unread, body_len, body_limit, .. } = exchange;
-        let found = if decoder.is_done() {
+        let found = if let Some(unpacker) = packed {
+            let found = unpacker.deliver(&mut input, decoder, unread, *body_limit);
+            *body_len = unpacker.total_in();
+            found
+        } else if decoder.is_done() {
             Taken::End
         } else {
             decode(&mut input, decoder, |input, n| {
@@ -187,7 +209,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         }
         // What is new, or was left and is wanted again.
         let has_data = exchange.unread.len() > had || had > 0;
-        (found, has_data, exchange.serial)
+        (found, has_data, is_packed, exchange.serial)
     };
     if let Taken::Bad(fault) = found {
         if has_data {
@@ -227,6 +249,11 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         return Step::Wait;
     }
     if matches!(found, Taken::Enough) {
+        if is_packed {
+            // Much may come out of little: others have their turn first.
+            times::later(ev, service, at);
+            return Step::Wait;
+        }
         return Step::On;
     }
     listen(ev, service, at, true);

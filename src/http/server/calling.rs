@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::connection::{At, Phase};
 use super::driving::Step;
 use super::exchange::{Answer, Target, flag};
+use super::hosts::HostNumber;
 use super::options::PanicPolicy;
 use super::reply::{Pending, Reply};
 use super::request::Request;
@@ -227,7 +228,7 @@ fn wake_waiting(ev: &mut EvLoop, service: &Rc<Service>) {
 
 /// Calls those that come before handlers. Says whether things go on as they would have.
 pub(super) fn before(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> bool {
-    let (parts, serial) = {
+    let (parts, serial, host) = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return false };
         let Some(exchange) = conn.exchange.as_deref_mut() else { return false };
@@ -235,11 +236,14 @@ pub(super) fn before(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> bool {
         let Some(parts) = exchange.request.take() else { return false };
         // Whoever answers here is the handler.
         exchange.set(flag::HANDLED);
-        (parts, serial)
+        (parts, serial, exchange.host)
     };
     let mut request = Request::new(parts, Rc::clone(service), at, serial);
     let mut reply = Reply::new(Rc::clone(service), at, serial, None);
-    for hook in &service.routes.before {
+    for (scope, hook) in &service.routes.before {
+        if !scope.covers(host, request.path()) {
+            continue;
+        }
         let Ok(mut called) = hook.try_borrow_mut() else { return false };
         let result = catch_unwind(AssertUnwindSafe(|| called(ev, &mut request, reply)));
         drop(called);
@@ -288,26 +292,29 @@ pub(super) fn request_line(ev: &mut EvLoop, service: &Rc<Service>, at: At, hook:
 
 /// Answers what was to wait for the hooks.
 pub(super) fn pending(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let (pending, summary, serial) = {
+    let (pending, summary, serial, host) = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return Step::Wait };
         let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
-        let serial = exchange.serial;
+        let (serial, host) = (exchange.serial, exchange.host);
         let Some(hooks) = &mut exchange.hooks else { return Step::Wait };
         let Some(pending) = hooks.pending.take() else { return Step::Wait };
-        (pending, hooks.summary.clone(), serial)
+        (pending, hooks.summary.clone(), serial, host)
     };
     let mut response = match pending {
         Pending::Response(response) => response,
         Pending::Error(status, outline) => {
-            let page = error_page(ev, service, status, None);
+            let page = error_page(ev, service, host, status, None);
             let outline = Outline { status, ..outline };
             super::reply::merged(outline, page)
         }
     };
     let mut failed = false;
     if let Some(summary) = summary {
-        for hook in &service.routes.after {
+        for (of, hook) in &service.routes.after {
+            if *of != 0 && *of != host {
+                continue;
+            }
             if let Ok(mut hook) = hook.try_borrow_mut() {
                 let done = guarded(ev, service, |ev| hook(ev, &summary, &mut response));
                 failed |= done.is_none();
@@ -331,10 +338,12 @@ pub(super) fn pending(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
 pub(super) fn error_page(
     ev: &mut EvLoop,
     service: &Rc<Service>,
+    host: HostNumber,
     status: Status,
     fault: Option<Fault>,
 ) -> Response {
-    let made = service.routes.error_page.as_ref().and_then(|page| {
+    let mut pages = service.routes.error_page.iter().filter(|(of, _)| *of == 0 || *of == host);
+    let made = pages.find_map(|(_, page)| {
         let mut page = page.try_borrow_mut().ok()?;
         guarded(ev, service, |ev| page(ev, status, fault)).flatten()
     });

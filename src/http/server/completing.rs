@@ -26,6 +26,7 @@ pub(super) struct Record {
     pub(super) status: Option<Status>,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    pub(super) head_out: usize,
     /// In nanoseconds of the loop.
     pub(super) started: u64,
 }
@@ -76,6 +77,7 @@ pub(super) fn record_of(
         status: exchange.status,
         bytes_in: exchange.bytes_in,
         bytes_out: exchange.bytes_out,
+        head_out: exchange.head_out,
         started: exchange.started,
     }
 }
@@ -89,29 +91,33 @@ pub(super) fn complete(ev: &mut EvLoop, service: &Rc<Service>, completing: Compl
     if own.is_empty() && service.routes.completed.is_none() {
         return;
     }
-    let took = ev.now_nanos().saturating_sub(record.started);
+    // Not as late as this iteration began: who measures wants to know what the handler took too.
+    let took = ev.clock_nanos().saturating_sub(record.started);
     let completed = Completed {
         request: summary,
         reason: record.reason,
         status: record.status,
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
-        started: ev.now().checked_sub(Duration::from_nanos(took)),
+        body_out: record.bytes_out.saturating_sub(record.head_out as u64),
+        started: ev.instant_of(record.started),
         duration: Duration::from_nanos(took),
     };
     for hook in own {
         calling::guarded(ev, service, |ev| hook(ev, &completed));
     }
-    let Some(hook) = &service.routes.completed else { return };
+    let Some(hooks) = &service.routes.completed else { return };
     let mut next = Some(completed);
-    match hook.try_borrow_mut() {
-        Ok(mut hook) => {
+    match hooks.try_borrow_mut() {
+        Ok(mut hooks) => {
             while let Some(completed) = next {
-                calling::guarded(ev, service, |ev| hook(ev, &completed));
+                for hook in hooks.iter_mut() {
+                    calling::guarded(ev, service, |ev| hook(ev, &completed));
+                }
                 next = service.untold.borrow_mut().pop_front();
             }
         }
-        // It is on the stack, of a run in which this one is nested, and is told when it returns.
+        // One is on the stack, of a run in which this one is nested, and is told when it returns.
         Err(_) => service.untold.borrow_mut().extend(next),
     }
 }

@@ -1,10 +1,12 @@
 //! How requests end.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Connection;
+use crate::net::Address;
 use crate::wire::{Method, Status, Version};
 
 /// Why a request is over (libmicrohttpd's `MHD_RequestTerminationCode`).
@@ -80,6 +82,28 @@ pub struct Summary {
     pub target: String,
     /// Its version.
     pub version: Version,
+    /// Who it is from, by name, where somebody has [said](super::Request::set_user) so.
+    pub user: Option<Box<str>>,
+    /// Its [id](super::Request::id), where it has one.
+    pub id: Option<Box<str>>,
+    /// More about it, where somebody has asked for that: [`Routes::with_details`](super::Routes::with_details).
+    pub details: Option<Box<RequestDetails>>,
+}
+
+/// What logs tell of a request. What clients say is what they like to say.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct RequestDetails {
+    /// Who has sent it, or the proxy before that.
+    pub peer: Option<Address>,
+    /// Where the client is: as far as proxies that are trusted tell it. `None` on Unix sockets.
+    pub client: Option<IpAddr>,
+    /// The host that was asked for, with its port.
+    pub host: Option<Box<str>>,
+    /// `Referer`.
+    pub referer: Option<Box<[u8]>>,
+    /// `User-Agent`.
+    pub user_agent: Option<Box<[u8]>>,
 }
 
 /// How a request has ended.
@@ -96,6 +120,8 @@ pub struct Completed {
     pub bytes_in: u64,
     /// Bytes of the reply, head and body, that were given to the connection.
     pub bytes_out: u64,
+    /// Those of them that are its body, with the framing of chunks left out.
+    pub body_out: u64,
     /// When the head was complete.
     pub started: Option<Instant>,
     /// How long it took from there.

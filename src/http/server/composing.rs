@@ -132,6 +132,7 @@ pub(super) fn begin(
     }
     scratch.extend_from_slice(b"\r\n");
     exchange.bytes_out += scratch.len() as u64;
+    exchange.head_out = scratch.len();
     Ok(absent)
 }
 

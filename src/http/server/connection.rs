@@ -3,19 +3,22 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::clients::Counted;
 use super::completing::{self, Completing};
 use super::completion::{CompletionReason, Disconnected};
 use super::exchange::{Answer, Exchange, flag};
 use super::incoming::{Incoming, RequestBody};
 use super::options::HalfClose;
+use super::preface::{self, Stage};
 use super::reply::gone;
 use super::service::{Service, State};
 use super::stats::index_of;
 use super::{
     Connection, ConnectionEvent, calling, driving, ending, sending, stopping, telling, times,
 };
+use super::{capacity, clients};
 use crate::net::{Accepted, Address, Direction, Reason, Stream, StreamEvent};
 use crate::wire::Status;
 use crate::{Error, EvLoop, Result};
@@ -30,6 +33,8 @@ pub(super) struct At {
 /// What a connection is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// Something has to come before the first request.
+    Preface,
     /// Between requests.
     Idle,
     /// Some of a head has come.
@@ -68,6 +73,11 @@ pub(super) mod conn_flag {
     pub(in super::super) const BLOCKED: u16 = 1 << 9;
     /// The stream tells all that it sends.
     pub(in super::super) const LOUD: u16 = 1 << 10;
+    /// It speaks HTTP where TLS is spoken.
+    #[cfg(feature = "tls")]
+    pub(in super::super) const PLAIN: u16 = 1 << 11;
+    /// It was one too many, and is only told so.
+    pub(in super::super) const AWAY: u16 = 1 << 12;
 }
 
 /// A connection. There are thousands that do nothing: what those do not need is in boxes.
@@ -89,6 +99,12 @@ const _: () = assert!(size_of::<Conn>() <= 48);
 /// What few connections have.
 #[derive(Default)]
 pub(super) struct More {
+    /// What is waited for before the first request.
+    pub(super) stage: Option<Stage>,
+    /// When that was over.
+    pub(super) ready: Option<Instant>,
+    /// As whose connection it was counted.
+    pub(super) counted: Option<Counted>,
     /// Why it ends, where that is not for its stream to say.
     pub(super) reason: Option<CompletionReason>,
     /// What the stream's error was about.
@@ -124,10 +140,12 @@ pub(super) fn accept(ev: &mut EvLoop, service: &Rc<Service>, accepted: Accepted)
     let index = service.state.borrow().conns.vacant_key();
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let serving = Rc::clone(service);
+    let peer = if service.asks_for_clients { accepted.peer().cloned() } else { None };
     let stream = accepted.serve(ev, move |ev, stream, event| {
         on_event(ev, &serving, At { index, stream }, event);
     });
-    adopt(ev, service, stream);
+    clients::remember(ev, stream, peer.as_ref());
+    adopt(ev, service, At { index, stream });
 }
 
 /// Serves a connected socket.
@@ -141,12 +159,13 @@ pub(super) fn accept_fd(ev: &mut EvLoop, service: &Rc<Service>, socket: OwnedFd)
     let stream = ev.stream(socket, move |ev, stream, event| {
         on_event(ev, &serving, At { index, stream }, event);
     })?;
-    adopt(ev, service, stream);
+    adopt(ev, service, At { index, stream });
     Ok(())
 }
 
 /// A stream whose handler is [`on_event`] is one of the server's from now on.
-pub(super) fn adopt(ev: &mut EvLoop, service: &Rc<Service>, stream: Stream) {
+fn adopt(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let stream = at.stream;
     {
         let mut state = service.state.borrow_mut();
         state.counters.accepted += 1;
@@ -167,6 +186,9 @@ pub(super) fn adopt(ev: &mut EvLoop, service: &Rc<Service>, stream: Stream) {
     if limit.is_some() {
         stream.set_read_timeout(ev, limit);
     }
+    if service.has_preface {
+        preface::begin(ev, service, at);
+    }
     if let Some((soft, hard)) = service.options.write_limits {
         stream.set_write_limits(ev, soft, hard);
     }
@@ -182,6 +204,9 @@ pub(super) fn adopt(ev: &mut EvLoop, service: &Rc<Service>, stream: Stream) {
         }
         service.raise();
     }
+    if clients::is_let_in(ev, service, at) {
+        capacity::turn_away(ev, service, at);
+    }
 }
 
 pub(super) fn on_event(ev: &mut EvLoop, service: &Rc<Service>, at: At, event: StreamEvent) {
@@ -189,6 +214,8 @@ pub(super) fn on_event(ev: &mut EvLoop, service: &Rc<Service>, at: At, event: St
         StreamEvent::Received(_) => driving::advance(ev, service, at),
         StreamEvent::Sent(_) => sent(ev, service, at),
         StreamEvent::Drained => drained(ev, service, at),
+        #[cfg(feature = "tls")]
+        StreamEvent::Handshaked => preface::shaken(ev, service, at),
         StreamEvent::Timer => times::on_timer(ev, service, at),
         StreamEvent::Timeout(direction) => times::on_timeout(ev, service, at, direction),
         StreamEvent::Eof { .. } => ended(ev, service, at),
@@ -309,6 +336,9 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
             return;
         }
         let conn = state.conns.remove(at.index as usize);
+        if conn.has(conn_flag::AWAY) {
+            state.away -= 1;
+        }
         if state.conns.is_empty() && state.conns.capacity() > 1024 {
             state.conns.shrink_to_fit();
         }
@@ -320,7 +350,9 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         state.counters.bytes_in += info.bytes_in;
         state.counters.bytes_out += info.bytes_out;
     }
-    let more = conn.more.take().unwrap_or_default();
+    // Not in a box, which most would get for this.
+    let mut more = conn.more.take().map(|more| *more).unwrap_or_default();
+    drop(more.counted.take());
     let why = more.reason.or(more.failed).unwrap_or(match reason {
         Reason::LoopGone => CompletionReason::ServerShutdown,
         Reason::Timeout(_) => CompletionReason::Timeout,
@@ -455,10 +487,10 @@ impl Connection {
         self.stream.id()
     }
 
-    /// Who has connected.
+    /// Who has connected. With a [PROXY header](super::ServerOptions::proxy_protocol), who was named there.
     #[must_use]
     pub fn peer(self, ev: &EvLoop) -> Option<Address> {
-        self.stream.peer(ev)
+        clients::source_of(ev, self.stream)
     }
 
     /// The address that was connected to.

@@ -12,7 +12,7 @@ use super::completing::{Completing, record_of};
 use super::connection::{self, At, Phase, conn_flag};
 use super::exchange::{Answer, flag};
 use super::service::{Service, State};
-use super::{bodies, calling, ending, heads, telling, times};
+use super::{bodies, calling, ending, heads, preface, telling, times};
 use crate::EvLoop;
 
 /// Input that is kept while a request is handled, in bytes: then nothing more is read.
@@ -104,6 +104,7 @@ fn step(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         None => return Step::Wait,
     };
     match phase {
+        Phase::Preface => preface::go_on(ev, service, at),
         Phase::Idle | Phase::Head => heads::read_head(ev, service, at),
         Phase::Body => bodies::gather(ev, service, at),
         Phase::Handling => handle(ev, service, at),

@@ -20,7 +20,19 @@ pub(super) fn refuse(
     status: Status,
     fault: Option<Fault>,
 ) {
-    let (can_answer, had_head, is_head, serial, why) = {
+    refuse_with(ev, service, at, status, fault, None);
+}
+
+/// [`refuse`]s with a page that is there already.
+pub(super) fn refuse_with(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    status: Status,
+    fault: Option<Fault>,
+    page: Option<Response>,
+) {
+    let (can_answer, had_head, is_head, serial, why, host) = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
         if conn.has(conn_flag::ENDING) {
@@ -43,6 +55,7 @@ pub(super) fn refuse(
             exchange.has(flag::IS_HEAD),
             exchange.serial,
             conn.more.as_ref().and_then(|more| more.reason),
+            exchange.host,
         )
     };
     let body_error = match (fault, why) {
@@ -52,9 +65,19 @@ pub(super) fn refuse(
     if had_head {
         telling::body_failed(ev, service, at, serial, body_error);
     }
-    let mut written = 0;
+    let mut written = (0, 0);
     if can_answer {
-        let response = calling::error_page(ev, service, status, fault);
+        let response = match page {
+            Some(page) => page,
+            None => calling::error_page(ev, service, host, status, fault),
+        };
+        let response = match fault {
+            // RFC 9110 §15.5.16.
+            Some(Fault::UnknownContentCoding) if service.unpacks() => {
+                response.header("Accept-Encoding", "gzip, deflate")
+            }
+            _ => response,
+        };
         written = write_last(ev, service, at, &response, is_head);
     }
     let exchange = {
@@ -70,7 +93,8 @@ pub(super) fn refuse(
         } else {
             if can_answer {
                 exchange.status = Some(status);
-                exchange.bytes_out += written;
+                exchange.bytes_out += written.1;
+                exchange.head_out = written.0;
             }
             Some((exchange, reason))
         }
@@ -86,15 +110,26 @@ pub(super) fn refuse(
     }
 }
 
+/// Tells who was not even listened to that it is not served, and ends the connection.
+pub(super) fn refuse_unasked(ev: &mut EvLoop, service: &Rc<Service>, at: At, status: Status) {
+    if let Some(conn) = service.state.borrow_mut().conn(at) {
+        conn.set(conn_flag::ENDING);
+        conn.phase = Phase::Closing;
+    }
+    let page = calling::error_page(ev, service, 0, status, None);
+    write_last(ev, service, at, &page, false);
+    at.stream.close_lingering(ev);
+}
+
 /// Writes a reply that is the connection's last, past everything that says how replies usually are.
-/// Returns how long it is.
+/// Returns how long its head is, and how long it is in all.
 fn write_last(
     ev: &mut EvLoop,
     service: &Rc<Service>,
     at: At,
     response: &Response,
     is_head: bool,
-) -> u64 {
+) -> (usize, u64) {
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
     let now = ev.now_nanos();
@@ -117,18 +152,19 @@ fn write_last(
         Body::Static(bytes) => bytes,
         Body::Owned(bytes) => bytes,
         Body::Shared(bytes) => bytes,
-        Body::Empty | Body::File(..) => b"",
+        Body::Empty | Body::File(..) | Body::Parts(..) => b"",
     };
     if !status.forbids_body() {
         let _ = wire::number_field(out, "Content-Length", body.len() as u64);
     }
     out.extend_from_slice(b"Connection: close\r\n\r\n");
+    let head = out.len();
     if !is_head && !status.forbids_body() {
         out.extend_from_slice(body);
     }
     // If it is not taken, so much waits that nobody would read it.
     let _ = at.stream.write(ev, &state.scratch);
-    state.scratch.len() as u64
+    (head, state.scratch.len() as u64)
 }
 
 /// The exchange is over; its hooks are told when what was written has left.
@@ -211,11 +247,18 @@ pub(super) fn incomplete(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 
 /// Ends an idle connection without a word.
 pub(super) fn hang_up(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let mut is_asked = true;
     if let Some(conn) = service.state.borrow_mut().conn(at) {
+        is_asked = conn.phase != Phase::Preface;
         conn.set(conn_flag::ENDING);
         conn.phase = Phase::Closing;
     }
-    at.stream.close_after_flush(ev);
+    if is_asked {
+        at.stream.close_after_flush(ev);
+    } else {
+        // A handshake that is under way is not waited for.
+        at.stream.close_now(ev);
+    }
 }
 
 /// Ends a connection at once, whatever it is about.

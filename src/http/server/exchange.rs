@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::hosts::HostNumber;
 use super::incoming::Incoming;
 use super::outgoing::Puller;
 use super::reply::{Held, Pending};
@@ -81,6 +82,17 @@ pub(super) mod flag {
     pub(in super::super) const LINE_TOLD: u32 = 1 << 16;
     /// The handler has failed: what is answered is 500.
     pub(in super::super) const FAILED: u32 = 1 << 17;
+    /// The client would rather have the reply packed so.
+    #[cfg(feature = "compress")]
+    pub(in super::super) const TAKES_GZIP: u32 = 1 << 20;
+    #[cfg(feature = "compress")]
+    pub(in super::super) const TAKES_DEFLATE: u32 = 1 << 21;
+    /// What is written of the reply is packed.
+    #[cfg(feature = "compress")]
+    pub(in super::super) const PACKS: u32 = 1 << 22;
+    /// The body comes packed.
+    #[cfg(feature = "compress")]
+    pub(in super::super) const UNPACKS: u32 = 1 << 23;
 }
 
 pub(super) struct Exchange {
@@ -94,6 +106,8 @@ pub(super) struct Exchange {
     /// The decoder is not the one for no body.
     pub(super) has_decoder: bool,
     pub(super) target: Target,
+    /// Which of the server's hosts it is for.
+    pub(super) host: HostNumber,
     /// Until the handler is called.
     pub(super) request: Option<Box<Parts>>,
     /// What was asked for, from then on.
@@ -110,6 +124,8 @@ pub(super) struct Exchange {
     pub(super) drain_left: u64,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
+    /// Those of them that are the reply's head.
+    pub(super) head_out: usize,
     /// Moments in nanoseconds of the loop.
     pub(super) started: u64,
     /// When waiting for the body began, and how much of it had come by then.
@@ -143,6 +159,10 @@ pub(super) struct Hooks {
     pub(super) on_drained: Option<OnDrained>,
     pub(super) puller: Option<Puller>,
     pub(super) summary: Option<Rc<Summary>>,
+    #[cfg(feature = "compress")]
+    pub(super) packer: Option<Box<super::packing::Packer>>,
+    #[cfg(feature = "compress")]
+    pub(super) unpacker: Option<Box<super::unpacking::Unpacker>>,
 }
 
 impl Exchange {
@@ -156,6 +176,7 @@ impl Exchange {
             decoder: BodyDecoder::none(),
             has_decoder: false,
             target: Target::Nobody,
+            host: 0,
             request: None,
             method: Method::GET,
             asked: Vec::new(),
@@ -167,6 +188,7 @@ impl Exchange {
             drain_left: 0,
             bytes_in: 0,
             bytes_out: 0,
+            head_out: 0,
             started: 0,
             body_started: 0,
             body_before: 0,

@@ -5,11 +5,14 @@ use std::rc::Rc;
 use super::connection::{self, At, Phase, conn_flag};
 use super::driving::{PIPELINED, Step};
 use super::exchange::{Target, flag};
+use super::hosts::HostNumber;
+#[cfg(feature = "tls")]
+use super::preface;
 use super::service::{Service, State};
 use super::stats::index_of;
-use super::{CompletionReason, calling, composing, ending, sending, times};
+use super::{CompletionReason, calling, capacity, composing, ending, sending, times};
 use crate::EvLoop;
-use crate::http::table::Found;
+use crate::http::table::{Captures, Found, Table};
 use crate::net::Chunk;
 use crate::wire::{
     self, BodyDecoder, Fault, Framing, Method, RequestHead, Status, TargetForm, Version,
@@ -19,7 +22,7 @@ pub(super) fn read_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step 
     let result = {
         let mut input = at.stream.input(ev);
         let mut state = service.state.borrow_mut();
-        let State { conns, spare_exchanges, .. } = &mut *state;
+        let State { conns, spare_exchanges, lent, .. } = &mut *state;
         let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
         else {
             return Step::Wait;
@@ -27,14 +30,16 @@ pub(super) fn read_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step 
         if conn.has(conn_flag::STALLED) || input.is_empty() {
             Ok(false)
         } else {
-            let exchange = match &mut conn.exchange {
-                Some(exchange) => exchange,
-                none => none.insert(
-                    spare_exchanges
-                        .pop()
-                        .unwrap_or_else(|| super::exchange::Exchange::new(service.options.head)),
-                ),
-            };
+            let exchange =
+                match &mut conn.exchange {
+                    Some(exchange) => exchange,
+                    none => {
+                        *lent += 1;
+                        none.insert(spare_exchanges.pop().unwrap_or_else(|| {
+                            super::exchange::Exchange::new(service.options.head)
+                        }))
+                    }
+                };
             loop {
                 let Some(Chunk::Bytes(bytes)) = input.chunks().next() else { break Ok(false) };
                 match exchange.parser.feed(bytes) {
@@ -149,6 +154,7 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     exchange.parser.swap_head(&mut parts.head);
     exchange.started = now;
     exchange.body_limit = service.options.max_body;
+    exchange.host = 0;
     let head = &parts.head;
     exchange.flags = flags_of(head) | exchange.flags & flag::LINE_TOLD;
     let framing = head.framing();
@@ -158,9 +164,19 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         exchange.decoder = BodyDecoder::from_framing(framing, service.options.chunks);
         exchange.has_decoder = true;
     }
-    let refused = choose(service, &mut parts, &mut exchange.target);
+    let refused = choose(service, &mut parts, &mut exchange.target, &mut exchange.host);
+    #[cfg(feature = "compress")]
+    let refused = match refused {
+        Ok(()) if service.has_codings() => look_at_codings(service, &mut parts, exchange),
+        refused => refused,
+    };
     if wants_summary {
-        exchange.hooks().summary = Some(Rc::new(sending::summary_of(at, &parts)));
+        exchange.started = ev.clock_nanos();
+        let mut summary = sending::summary_of(at, &parts);
+        if service.routes.details {
+            summary.details = Some(Box::new(sending::details_of(ev, service, at, &parts)));
+        }
+        exchange.hooks().summary = Some(Rc::new(summary));
     }
     let streams = match exchange.target {
         Target::Entry(entry) => service.routes.entries[entry as usize].streams,
@@ -170,6 +186,8 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         exchange.body_limit = u64::MAX;
     }
     exchange.request = Some(parts);
+    #[cfg(feature = "tls")]
+    let is_plain = conn.has(conn_flag::PLAIN);
     let was_timed = conn.has(conn_flag::HEAD_TIMED);
     let is_timed = conn.has(conn_flag::IDLE_TIMED);
     conn.clear(conn_flag::HEAD_TIMED);
@@ -184,6 +202,22 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     if let Some(hook) = &service.routes.request_line {
         calling::request_line(ev, service, at, hook);
     }
+    #[cfg(feature = "tls")]
+    if is_plain {
+        return preface::refuse_plain(ev, service, at);
+    }
+    #[cfg(feature = "tls")]
+    let refused = match refused {
+        Ok(()) if service.options.matches_server_name && misdirected(ev, service, at) => {
+            Err((Status::MISDIRECTED_REQUEST, None))
+        }
+        refused => refused,
+    };
+    let refused = if refused.is_ok() && capacity::is_exceeded(ev, service) {
+        Err((Status::SERVICE_UNAVAILABLE, None))
+    } else {
+        refused
+    };
     if let Err((status, fault)) = refused {
         ending::refuse(ev, service, at, status, fault);
         return Step::Wait;
@@ -224,6 +258,17 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     Step::On
 }
 
+#[cfg(feature = "tls")]
+fn misdirected(ev: &EvLoop, service: &Service, at: At) -> bool {
+    let authority = {
+        let mut state = service.state.borrow_mut();
+        let exchange = state.conn(at).and_then(|conn| conn.exchange.as_deref());
+        let parts = exchange.and_then(|exchange| exchange.request.as_ref());
+        parts.and_then(|parts| parts.head.authority()).unwrap_or_default().to_owned()
+    };
+    preface::is_misdirected(ev, service, at, &authority)
+}
+
 pub(super) fn flags_of(head: &RequestHead) -> u32 {
     let mut flags = composing::version_flags(head.version());
     if *head.method() == Method::HEAD {
@@ -244,12 +289,24 @@ pub(super) fn flags_of(head: &RequestHead) -> u32 {
     flags
 }
 
+/// What the client can read, and whether it has packed its body.
+#[cfg(feature = "compress")]
+fn look_at_codings(
+    service: &Service,
+    parts: &mut super::request::Parts,
+    exchange: &mut super::exchange::Exchange,
+) -> Result<(), (Status, Option<Fault>)> {
+    exchange.set(super::packing::flags_of(service, parts.head.fields()));
+    super::unpacking::look(service, parts, exchange).map_err(|fault| (fault.status(), Some(fault)))
+}
+
 /// Finds who is to answer, or why nobody can.
 pub(super) fn choose(
     service: &Service,
     parts: &mut super::request::Parts,
     target: &mut Target,
-) -> Result<(), (Status, Option<Fault>)> {
+    host: &mut HostNumber,
+) -> Result<(), Refused> {
     let head = &parts.head;
     let method = head.method();
     if head.has_other_expectation() && head.version() == Version::Http11 {
@@ -280,25 +337,81 @@ pub(super) fn choose(
         Ok(path) => Some(path.into_owned()),
         Err(fault) => return Err((fault.status(), Some(fault))),
     };
-    let looked_up = path.as_deref().unwrap_or(raw);
     let routes = &service.routes;
-    *target = match routes.table.find(method, looked_up, &mut parts.captures) {
-        Found::Route(&entry) => Target::Entry(entry),
-        Found::WrongMethod if *method == Method::OPTIONS => {
-            Target::Options(routes.table.allowed(looked_up))
-        }
-        Found::WrongMethod if !method.is_known() && service.options.methods.is_none() => {
-            return Err((Status::NOT_IMPLEMENTED, None));
-        }
-        Found::WrongMethod => Target::Others(routes.table.allowed(looked_up)),
-        Found::None => match routes.fallback {
-            Some(entry) => Target::Entry(entry),
-            None if !method.is_known() && service.options.methods.is_none() => {
+    let looked_up = path.as_deref().unwrap_or(raw);
+    let only_known = service.options.methods.is_none();
+    let captures = &mut parts.captures;
+    if routes.hosts.is_empty()
+        || !find_of_host(routes, head, looked_up, only_known, captures, target, host)?
+    {
+        let (table, fallback) = (&routes.table, routes.fallback);
+        let answering = Answering { table, fallback, first_entry: 0, only_known };
+        if !answering.find(method, looked_up, captures, target)? {
+            if only_known && !method.is_known() {
                 return Err((Status::NOT_IMPLEMENTED, None));
             }
-            None => Target::Nobody,
-        },
-    };
+            *target = Target::Nobody;
+        }
+    }
     parts.path = path;
     Ok(())
+}
+
+/// Finds which host a request is for, and who answers there. Says whether anybody does.
+#[inline(never)]
+fn find_of_host(
+    routes: &super::Routes,
+    head: &RequestHead,
+    path: &str,
+    only_known: bool,
+    captures: &mut Captures,
+    target: &mut Target,
+    host: &mut HostNumber,
+) -> Result<bool, Refused> {
+    *host = routes.hosts.find(head.authority().unwrap_or_default());
+    let Some(own) = routes.hosts.get(*host) else { return Ok(false) };
+    let (table, fallback, first_entry) = (&own.table, own.fallback, own.first_entry);
+    let answering = Answering { table, fallback, first_entry, only_known };
+    answering.find(head.method(), path, captures, target)
+}
+
+/// Why nobody can answer.
+type Refused = (Status, Option<Fault>);
+
+/// Those who answer, for a host or for all.
+struct Answering<'a> {
+    table: &'a Table<u32>,
+    /// What the numbers in the table are counted from.
+    first_entry: u32,
+    fallback: Option<u32>,
+    /// Methods that nobody knows are refused.
+    only_known: bool,
+}
+
+impl Answering<'_> {
+    /// Finds who of them is to. Says whether it is anybody's.
+    #[inline(always)]
+    fn find(
+        &self,
+        method: &Method,
+        path: &str,
+        captures: &mut Captures,
+        target: &mut Target,
+    ) -> Result<bool, Refused> {
+        *target = match self.table.find(method, path, captures) {
+            Found::Route(&entry) => Target::Entry(entry + self.first_entry),
+            Found::WrongMethod if *method == Method::OPTIONS => {
+                Target::Options(self.table.allowed(path))
+            }
+            Found::WrongMethod if self.only_known && !method.is_known() => {
+                return Err((Status::NOT_IMPLEMENTED, None));
+            }
+            Found::WrongMethod => Target::Others(self.table.allowed(path)),
+            Found::None => match self.fallback {
+                Some(entry) => Target::Entry(entry),
+                None => return Ok(false),
+            },
+        };
+        Ok(true)
+    }
 }

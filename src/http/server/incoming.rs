@@ -102,6 +102,13 @@ impl RequestBody {
         self.change(ev, |exchange| exchange.body_limit = bytes)
     }
 
+    /// Whether whoever takes it has neither paused it nor said that nobody wants it, and it may go on.
+    pub(crate) fn is_wanted(self, ev: &mut EvLoop) -> bool {
+        let mut wanted = false;
+        self.change(ev, |exchange| wanted = !exchange.has(flag::PAUSED | flag::DISCARDED));
+        wanted
+    }
+
     fn change(self, ev: &mut EvLoop, change: impl FnOnce(&mut super::exchange::Exchange)) -> bool {
         let Some(service) = Service::find(ev, self.server) else { return false };
         let mut state = service.state.borrow_mut();

@@ -16,14 +16,19 @@
 //!   back, and where all that comes is thrown away.
 
 // The rooms. `service` is what the connections of a server share, `connection` one of them, `exchange` one
-// request on it. `driving` goes from step to step, through `heads`, `bodies`, the handlers, which `calling`
-// calls, and the end, which `completing` tells; `telling` calls those who take or make bodies. `sending` writes
-// replies, with heads by `composing` and `plain_head` and bodies in `pieces`; `ending` closes, `times` waits no longer.
+// request on it. What comes before the first request is in `preface`; who the client is, and whether it may come in, in
+// `clients`. `driving` goes from step to step, through `heads`, which look a request up (`hosts`), `bodies`, which
+// `unpacking` may make larger, the handlers, which `calling` calls, and the end, which `completing` tells; `telling` calls
+// those who take or make bodies. `sending` writes replies, with heads by `composing` and `plain_head` and bodies in
+// `pieces`, which `packing` may make smaller; `prepared` is for replies that are made within the crate. `ending`
+// closes, `times` waits no longer, `capacity` turns away, `stopping` sees all off, `guests` too, who are no requests any more.
 // `request`, `reply`, `incoming`, `outgoing`, `response` and `remote` are what users hold; `routes` and `options` what
 // they say in advance.
 
 mod bodies;
 mod calling;
+mod capacity;
+pub(crate) mod clients;
 mod completing;
 mod completion;
 mod composing;
@@ -31,12 +36,18 @@ mod connection;
 mod driving;
 mod ending;
 mod exchange;
+pub(crate) mod guests;
 mod heads;
+mod hosts;
 mod incoming;
 mod options;
 mod outgoing;
+#[cfg(feature = "compress")]
+mod packing;
 mod pieces;
 mod plain_head;
+mod preface;
+mod prepared;
 mod remote;
 mod reply;
 mod request;
@@ -50,6 +61,8 @@ mod taking_over;
 mod telling;
 mod threads;
 mod times;
+#[cfg_attr(not(feature = "compress"), path = "unpacking_off.rs")]
+mod unpacking;
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -61,8 +74,14 @@ use crate::net::{Accepted, Address, ListenAddresses, Listener, Reason, Stream};
 use crate::{EvLoop, Result};
 use service::Service;
 
-pub use completion::{Completed, CompletionReason, Disconnected, Summary};
+pub(in crate::http) use prepared::Parts;
+pub(in crate::http) use response::Outline;
+
+pub use completion::{Completed, CompletionReason, Disconnected, RequestDetails, Summary};
 pub use incoming::{BodyError, BodyEvent, RequestBody};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use options::PlainHttp;
 pub use options::{HalfClose, PanicPolicy, ServerOptions};
 pub use outgoing::{BodyLength, Pull, ReplyStream};
 pub use remote::RemoteReply;

@@ -1,9 +1,13 @@
 //! What a server allows, and for how long it waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::capacity::Capacity;
+use super::clients::Trusted;
 use super::service::Service;
 use super::{Routes, Server};
+use crate::http::addresses::{IpNetwork, IpRules};
 use crate::net::{ListenAddresses, ListenOptions};
 use crate::wire::{ChunkLimits, HeadLimits};
 use crate::{EvLoop, Result};
@@ -29,6 +33,20 @@ pub enum HalfClose {
     Allow,
     /// The client is gone: its request is aborted.
     Abort,
+}
+
+/// What is answered to who speaks HTTP without TLS where TLS is spoken.
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum PlainHttp {
+    /// 400, with a word about it.
+    #[default]
+    Refuse,
+    /// 308 to the same with `https`, on the same port. What was sent in the clear was sent in the clear: only for
+    /// people who type addresses.
+    Redirect,
 }
 
 /// Limits and time-outs of a server, each with its default; then [`listen`](Self::listen).
@@ -74,7 +92,19 @@ pub struct ServerOptions {
     pub(super) date: bool,
     pub(super) server_name: Option<Box<str>>,
     pub(super) requires_length: bool,
+    pub(super) capacity: Capacity,
+    pub(super) proxies: Option<Arc<[IpNetwork]>>,
+    pub(super) proxy_timeout: Option<Duration>,
+    pub(super) trusted: Option<Trusted>,
+    pub(super) rules: Option<Arc<IpRules>>,
+    pub(super) max_per_ip: u32,
     pub(super) methods: Option<Box<[crate::wire::Method]>>,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::net::TlsServer>,
+    #[cfg(feature = "tls")]
+    pub(super) plain_http: PlainHttp,
+    #[cfg(feature = "tls")]
+    pub(super) matches_server_name: bool,
 }
 
 impl Default for ServerOptions {
@@ -103,7 +133,19 @@ impl Default for ServerOptions {
             date: true,
             server_name: None,
             requires_length: false,
+            capacity: Capacity::default(),
+            proxies: None,
+            proxy_timeout: seconds(3),
+            trusted: None,
+            rules: None,
+            max_per_ip: 0,
             methods: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            plain_http: PlainHttp::Refuse,
+            #[cfg(feature = "tls")]
+            matches_server_name: false,
         }
     }
 }
@@ -272,6 +314,41 @@ impl ServerOptions {
         self
     }
 
+    /// Serves HTTPS: everybody has to speak TLS (`MHD_USE_TLS`). Feature `tls`.
+    ///
+    /// Where the [`TlsServer`](crate::net::TlsServer) names no protocols for ALPN, `http/1.1` is offered.
+    /// [`reload`](crate::net::TlsServer::reload) a clone of it, and new connections have the new certificate, while
+    /// those that are there go on. What a connection has agreed on, certificates of clients too, is
+    /// [`Request::tls`](super::Request::tls). A handshake has [its own
+    /// time-out](crate::net::TlsServer::handshake_timeout); that of the [head](Self::header_timeout) begins with its end.
+    ///
+    /// Who serves HTTP as well starts a second server, with the same routes made again.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn tls(mut self, tls: crate::net::TlsServer) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// What is answered to who speaks HTTP without TLS nevertheless: [`PlainHttp::Refuse`].
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn plain_http(mut self, answer: PlainHttp) -> Self {
+        self.plain_http = answer;
+        self
+    }
+
+    /// Whether a request has to be for the [host](Routes::host) whose name the handshake was about (SNI), or is
+    /// answered with 421 (RFC 9110 §7.4): no. Where no hosts are named, the names themselves have to be
+    /// the same. Turn it on where hosts differ in whom they let in by certificate. A client that names no server
+    /// in its handshake may ask for addresses, and where hosts are named for what is none of theirs.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn match_server_name(mut self, on: bool) -> Self {
+        self.matches_server_name = on;
+        self
+    }
+
     /// Serves on an address, or on several.
     ///
     /// # Errors
@@ -286,7 +363,7 @@ impl ServerOptions {
     ) -> Result<Server> {
         let service = Service::start(ev, self.clone(), routes)?;
         let accepting = std::rc::Rc::clone(&service);
-        let listening = self.listening.listen(ev, addresses, move |ev, accepted| {
+        let listening = self.listen_options().listen(ev, addresses, move |ev, accepted| {
             super::connection::accept(ev, &accepting, accepted);
         });
         service.listens(ev, listening)
@@ -305,10 +382,41 @@ impl ServerOptions {
     ) -> Result<Server> {
         let service = Service::start(ev, self.clone(), routes)?;
         let accepting = std::rc::Rc::clone(&service);
-        let listening = self.listening.adopt(ev, socket, move |ev, accepted| {
+        let listening = self.listen_options().adopt(ev, socket, move |ev, accepted| {
             super::connection::accept(ev, &accepting, accepted);
         });
         service.listens(ev, listening)
+    }
+
+    /// Serves the connections of several sockets that listen already, such as those that systemd [passes to a
+    /// process](crate::net::listen_fds_from_environment).
+    ///
+    /// # Errors
+    ///
+    /// As for [`listen`](Self::listen) and [`ListenOptions::adopt_all`].
+    pub fn adopt_all(
+        &self,
+        ev: &mut EvLoop,
+        sockets: impl IntoIterator<Item = std::os::fd::OwnedFd>,
+        routes: Routes,
+    ) -> Result<Server> {
+        let service = Service::start(ev, self.clone(), routes)?;
+        let accepting = std::rc::Rc::clone(&service);
+        let listening = self.listen_options().adopt_all(ev, sockets, move |ev, accepted| {
+            super::connection::accept(ev, &accepting, accepted);
+        });
+        service.listens(ev, listening)
+    }
+
+    /// How to listen, with what is said here.
+    pub(super) fn listen_options(&self) -> ListenOptions {
+        let options = self.listening.clone();
+        // Those whom a proxy speaks for are known later.
+        if self.max_per_ip == 0 || self.proxies.is_some() {
+            options
+        } else {
+            options.max_per_ip(self.max_per_ip)
+        }
     }
 
     /// A server that listens nowhere: it has the connections that are [given](Server::serve) to it

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::Server;
 use super::connection::{self, At, conn_flag};
 use super::exchange::{Answer, Framing, flag};
+#[cfg(feature = "compress")]
+use super::packing;
 use super::pieces::{self, Piece};
 use super::reply::gone;
 use super::sending;
@@ -81,7 +83,8 @@ impl ReplyStream {
         Self { service: Some(service), at, serial, absent: true }
     }
 
-    pub(super) fn is_absent(&self) -> bool {
+    /// Whether none of it is sent, and the reply was complete with its head.
+    pub(crate) fn is_absent(&self) -> bool {
         self.absent
     }
 
@@ -97,7 +100,8 @@ impl ReplyStream {
         self.serial
     }
 
-    /// Sends a piece, which is copied. In the chunked coding, each is one chunk.
+    /// Sends a piece, which is copied. In the chunked coding, each is one chunk, unless it is
+    /// [packed](super::Routes).
     ///
     /// # Errors
     ///
@@ -144,6 +148,17 @@ impl ReplyStream {
     }
 
     fn put(&self, ev: &mut EvLoop, piece: Piece<'_>) -> Result<Written> {
+        self.put_and(ev, piece, true)
+    }
+
+    /// A piece that was pulled: if it is packed it may wait for more.
+    pub(super) fn write_pulled(&self, ev: &mut EvLoop, bytes: Vec<u8>) -> Result<Written> {
+        self.put_and(ev, Piece::Owned(bytes), false)
+    }
+
+    fn put_and(&self, ev: &mut EvLoop, piece: Piece<'_>, flushes: bool) -> Result<Written> {
+        #[cfg(not(feature = "compress"))]
+        let _ = flushes;
         let service = self.service.as_ref().ok_or_else(gone)?;
         if self.absent {
             // Whoever stops when it is full stops here.
@@ -156,6 +171,10 @@ impl ReplyStream {
         let state = &mut *state;
         let Some(exchange) = state.exchange(self.at, self.serial) else { return Err(gone()) };
         let Answer::Streaming(framing) = exchange.answer else { return Err(gone()) };
+        #[cfg(feature = "compress")]
+        if exchange.has(flag::PACKS) {
+            return packing::put(ev, state, self.at, self.serial, framing, piece, flushes);
+        }
         let len = piece.len() as u64;
         if let Framing::Length(left) = framing {
             if len > left {
@@ -200,7 +219,12 @@ impl ReplyStream {
             let Some(exchange) = state.exchange(self.at, self.serial) else { return Err(gone()) };
             let Answer::Streaming(framing) = exchange.answer else { return Err(gone()) };
             let takes = exchange.has(flag::TAKES_TRAILERS);
+            #[cfg(feature = "compress")]
+            let packed = packing::end(ev, state, self.at, self.serial, framing);
+            #[cfg(not(feature = "compress"))]
+            let packed = Ok(());
             match framing {
+                _ if packed.is_err() => packed,
                 Framing::Length(left) if left > 0 => {
                     let cause = "fewer bytes than the length that was named";
                     Err(Error::caused(ErrorKind::InvalidInput, WRITING, cause.into()))

@@ -13,6 +13,7 @@ use super::response::{Body, Outline, Response};
 use super::service::Service;
 use super::{Completed, Connection, Disconnected, sending, taking_over};
 use crate::net::Stream;
+use crate::wire::cookie::SetCookie;
 use crate::wire::{Fields, Status};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
@@ -122,6 +123,17 @@ impl Reply {
         self
     }
 
+    /// Whether it was given a field of that name.
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.outline.value(name).is_some()
+    }
+
+    /// Has the client keep a cookie. One that no client would keep is an error of what sends it.
+    pub fn cookie(mut self, cookie: &SetCookie) -> Self {
+        self.outline.add_cookie(cookie);
+        self
+    }
+
     // --- whole replies ---------------------------------------------------------------------------
 
     /// Sends plain text, in UTF-8.
@@ -148,9 +160,9 @@ impl Reply {
     ) -> Result<()> {
         let body = body.as_ref();
         let Some(service) = self.service.take() else { return Err(gone()) };
-        if service.has_after() {
-            let response = Response::bytes(content_type, body);
-            return self.post(ev, &service, response);
+        if service.looks_at_replies() {
+            self.service = Some(service);
+            return self.send(ev, Response::bytes(content_type, body));
         }
         sending::answer_bytes(ev, &service, self.at, self.serial, &self.outline, content_type, body)
     }
@@ -184,6 +196,40 @@ impl Reply {
         }
         let response = merged(std::mem::take(&mut self.outline), response);
         sending::answer(ev, &service, self.at, self.serial, response)
+    }
+
+    /// Sends a body that is copied behind a head that somebody has prepared, whose memory stays theirs.
+    pub(in crate::http) fn prepared_bytes(
+        mut self,
+        ev: &mut EvLoop,
+        outline: &mut Outline,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<()> {
+        if self.outline.is_plain() {
+            match self.service.take() {
+                Some(service) if !service.has_after() => {
+                    let (at, serial) = (self.at, self.serial);
+                    return sending::answer_bytes(
+                        ev,
+                        &service,
+                        at,
+                        serial,
+                        outline,
+                        content_type,
+                        body,
+                    );
+                }
+                service => self.service = service,
+            }
+        }
+        let response = Response::bytes(content_type, body);
+        self.send(ev, merged(std::mem::take(outline), response))
+    }
+
+    /// The status that it was given.
+    pub(in crate::http) fn status_of(&self) -> Status {
+        self.outline.status
     }
 
     /// Sends a part of a file: [`Response::file`].

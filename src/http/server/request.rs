@@ -1,14 +1,16 @@
 //! What a client has asked for.
 
+use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::calling::guarded_for;
 use super::connection::At;
 use super::exchange::OwnTimes;
 use super::incoming::{BodyEvent, Incoming, RequestBody};
 use super::service::Service;
-use super::{Connection, connection};
+use super::{Connection, Summary, clients, connection};
 use crate::http::table::Captures;
 use crate::net::Address;
 use crate::wire::{self, Fields, Framing, Method, Pairs, RequestHead, Version};
@@ -52,6 +54,18 @@ pub(super) struct Parts {
     pub(super) captures: Captures,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Option<Fields>,
+    pub(super) notes: Option<Box<Notes>>,
+}
+
+/// What hooks have found out about a request, of which most have no such thing.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// Who has sent it, by name.
+    pub(super) user: Option<Box<str>>,
+    /// What it is called.
+    pub(super) id: Option<Box<str>>,
+    /// What else is left for handlers, one of each type.
+    pub(super) data: Vec<Box<dyn Any>>,
 }
 
 impl Parts {
@@ -67,6 +81,7 @@ impl Parts {
             self.body.clear();
         }
         self.trailers = None;
+        self.notes = None;
         if self.head.memory() > KEPT_HEAD {
             self.head = RequestHead::default();
         }
@@ -83,12 +98,24 @@ impl Request {
         self.parts.take()
     }
 
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    pub(super) fn at(&self) -> At {
+        self.at
+    }
+
     fn parts(&self) -> &Parts {
         self.parts.as_ref().expect("the parts are there until the request is dropped")
     }
 
     fn parts_mut(&mut self) -> &mut Parts {
         self.parts.as_mut().expect("the parts are there until the request is dropped")
+    }
+
+    fn notes(&mut self) -> &mut Notes {
+        self.parts_mut().notes.get_or_insert_default()
     }
 
     // --- the request line ------------------------------------------------------------------------
@@ -242,7 +269,7 @@ impl Request {
         handler: impl FnMut(&mut EvLoop, RequestBody, BodyEvent<'_>) + 'static,
     ) -> Result<RequestBody> {
         const ASKING: &str = "asking for the body of a request";
-        let body = RequestBody { server: self.service.key, at: self.at, serial: self.serial };
+        let body = self.body_key();
         let wanted = connection::receive(&self.service, body, Incoming::new(handler));
         match wanted {
             Ok(()) => {}
@@ -252,6 +279,19 @@ impl Request {
         connection::go_on_with_body(ev, &self.service, self.at, self.serial);
         connection::touch(ev, &self.service, self.at);
         Ok(body)
+    }
+
+    /// Has the loop call this on behalf of the request, as it calls a handler: soon, and with its panics caught.
+    pub(crate) fn call_later(&self, ev: &mut EvLoop, f: impl FnOnce(&mut EvLoop) + 'static) {
+        let (service, at) = (Rc::clone(&self.service), self.at);
+        ev.defer(move |ev| {
+            guarded_for(ev, &service, at, f);
+        });
+    }
+
+    /// The key of its body.
+    pub(crate) fn body_key(&self) -> RequestBody {
+        RequestBody { server: self.service.key, at: self.at, serial: self.serial }
     }
 
     /// Sets how large the body may be, in bytes, instead of what [the server
@@ -296,10 +336,90 @@ impl Request {
         Connection { stream: self.at.stream }
     }
 
-    /// Who has sent it, or the proxy before that.
+    /// What its connection has agreed on: version, names, the certificates that the client has shown. `None`
+    /// without TLS.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    #[must_use]
+    pub fn tls(&self, ev: &EvLoop) -> Option<Rc<crate::net::TlsInfo>> {
+        self.at.stream.filter_info(ev)
+    }
+
+    /// Who it is from, by name, where a [hook](super::Routes::before) has found that out.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.parts().notes.as_ref()?.user.as_deref()
+    }
+
+    /// Attaches a value, one of each type: a [hook](super::Routes::before) leaves for the handler what it has found
+    /// out. Returns the one of this type that was there. It goes with the request.
+    ///
+    /// ```
+    /// use evloop::http::Routes;
+    ///
+    /// struct Tenant(String);
+    ///
+    /// let routes = Routes::new()
+    ///     .before(|_, request, reply| {
+    ///         let tenant = Tenant(request.header("X-Tenant").unwrap_or("nobody").to_owned());
+    ///         request.set_data(tenant);
+    ///         Some(reply)
+    ///     })
+    ///     .get("/", |ev, request, reply| {
+    ///         reply.text(ev, request.data::<Tenant>().map_or("", |tenant| &tenant.0))
+    ///     });
+    /// ```
+    pub fn set_data<T: Any>(&mut self, value: T) -> Option<T> {
+        let old = self.take_data();
+        self.notes().data.push(Box::new(value));
+        old
+    }
+
+    /// What was attached of this type.
+    #[must_use]
+    pub fn data<T: Any>(&self) -> Option<&T> {
+        self.parts().notes.as_ref()?.data.iter().find_map(|value| value.downcast_ref())
+    }
+
+    /// What was attached of this type, taken out.
+    pub fn take_data<T: Any>(&mut self) -> Option<T> {
+        let data = &mut self.parts_mut().notes.as_mut()?.data;
+        let at = data.iter().position(|value| value.is::<T>())?;
+        data.swap_remove(at).downcast().ok().map(|value| *value)
+    }
+
+    /// Says who it is from: for handlers, and for logs.
+    pub fn set_user(&mut self, name: &str) {
+        self.notes().user = Some(name.into());
+        self.with_summary(|summary| summary.user = Some(name.into()));
+    }
+
+    /// What it is called, where it was given an [id](super::Routes::request_id).
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.parts().notes.as_ref()?.id.as_deref()
+    }
+
+    /// Gives it an id: for handlers, and for logs.
+    pub fn set_id(&mut self, id: &str) {
+        self.notes().id = Some(id.into());
+        self.with_summary(|summary| summary.id = Some(id.into()));
+    }
+
+    fn with_summary(&self, change: impl FnOnce(&mut Summary)) {
+        let mut state = self.service.state.borrow_mut();
+        let exchange = state.exchange(self.at, self.serial);
+        let hooks = exchange.and_then(|exchange| exchange.hooks.as_deref_mut());
+        if let Some(summary) = hooks.and_then(|hooks| hooks.summary.as_mut()) {
+            change(Rc::make_mut(summary));
+        }
+    }
+
+    /// Who has sent it, or the proxy before that. With a [PROXY
+    /// header](super::ServerOptions::proxy_protocol), the one that was named there.
     #[must_use]
     pub fn peer(&self, ev: &EvLoop) -> Option<Address> {
-        self.at.stream.peer(ev)
+        clients::source_of(ev, self.at.stream)
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
+use super::prepared::Parts;
 use crate::net::Shared;
+use crate::wire::cookie::{CookieFault, SetCookie};
 use crate::wire::{Fault, Fields, Status, is_field_value, is_token};
 use crate::{Error, ErrorKind, Result};
 
@@ -33,10 +35,10 @@ pub struct Response {
 
 /// Status and fields.
 #[derive(Clone)]
-pub(super) struct Outline {
+pub(in crate::http) struct Outline {
     pub(super) status: Status,
     /// Whole lines.
-    pub(super) lines: Vec<u8>,
+    pub(in crate::http) lines: Vec<u8>,
     /// Which of the fields that the server adds itself are among them.
     pub(super) has: u8,
     /// `Connection: close` was asked for.
@@ -55,6 +57,7 @@ pub(super) const HAS_TYPE: u8 = 1 << 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wrong {
     Field(Fault),
+    Cookie(CookieFault),
     Framing,
 }
 
@@ -66,6 +69,7 @@ pub(super) enum Body {
     Owned(Vec<u8>),
     Shared(Shared),
     File(Arc<File>, u64, u64),
+    Parts(Arc<Parts>),
 }
 
 impl Response {
@@ -136,6 +140,21 @@ impl Response {
         self
     }
 
+    /// Has the client keep a cookie. One that no client would keep is an error of [`check`](Self::check), and
+    /// of sending it.
+    ///
+    /// ```
+    /// use evloop::http::{Response, SetCookie};
+    ///
+    /// let response = Response::text("welcome").cookie(&SetCookie::new("seen", "yes").path("/"));
+    /// assert!(response.check().is_ok());
+    /// assert!(Response::text("welcome").cookie(&SetCookie::new("seen", "a;b")).check().is_err());
+    /// ```
+    pub fn cookie(mut self, cookie: &SetCookie) -> Self {
+        self.outline.add_cookie(cookie);
+        self
+    }
+
     /// Sends fields after the body, to clients that take them (`TE: trailers`, RFC 9110 §6.5).
     pub fn trailers(mut self, trailers: Fields) -> Self {
         self.trailers = Some(Box::new(trailers));
@@ -184,7 +203,16 @@ impl Outline {
             && self.wrong.is_none()
     }
 
-    pub(super) fn set_status(&mut self, status: Status) {
+    /// Becomes like another, in the memory that it has.
+    pub(in crate::http) fn copy_from(&mut self, other: &Self) {
+        let Self { status, lines, has, closes, length, wrong } = other;
+        self.lines.clear();
+        self.lines.extend_from_slice(lines);
+        (self.status, self.has, self.closes) = (*status, *has, *closes);
+        (self.length, self.wrong) = (*length, *wrong);
+    }
+
+    pub(in crate::http) fn set_status(&mut self, status: Status) {
         if status.is_informational() {
             self.wrong.get_or_insert(Wrong::Framing);
         } else {
@@ -192,7 +220,7 @@ impl Outline {
         }
     }
 
-    pub(super) fn add(&mut self, name: &str, value: &[u8]) {
+    pub(in crate::http) fn add(&mut self, name: &str, value: &[u8]) {
         if !is_token(name.as_bytes()) {
             self.wrong.get_or_insert(Wrong::Field(Fault::BadFieldName));
             return;
@@ -206,6 +234,15 @@ impl Outline {
             self.lines.extend_from_slice(b": ");
             self.lines.extend_from_slice(value);
             self.lines.extend_from_slice(b"\r\n");
+        }
+    }
+
+    pub(super) fn add_cookie(&mut self, cookie: &SetCookie) {
+        match cookie.to_value() {
+            Ok(value) => self.add("Set-Cookie", value.as_bytes()),
+            Err(fault) => {
+                self.wrong.get_or_insert(Wrong::Cookie(fault));
+            }
         }
     }
 
@@ -248,13 +285,31 @@ impl Outline {
         false
     }
 
+    /// The value of the first field of that name.
+    pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The values of all fields of that name.
+    pub(super) fn values<'a, 'b>(
+        &'a self,
+        name: &'b str,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'b> {
+        self.lines.split_inclusive(|&byte| byte == b'\n').filter_map(move |line| {
+            let (of, value) = line.split_at_checked(name.len())?;
+            let value =
+                value.strip_prefix(b": ").filter(|_| of.eq_ignore_ascii_case(name.as_bytes()))?;
+            Some(value.strip_suffix(b"\r\n").unwrap_or(value))
+        })
+    }
+
     pub(super) fn drop_type(&mut self) {
         if self.has & HAS_TYPE != 0 {
             self.remove("content-type");
         }
     }
 
-    fn remove(&mut self, name: &str) {
+    pub(super) fn remove(&mut self, name: &str) {
         let mut kept = Vec::with_capacity(self.lines.len());
         for line in self.lines.split_inclusive(|&byte| byte == b'\n') {
             let of = line.split(|&byte| byte == b':').next().unwrap_or_default();
@@ -265,10 +320,13 @@ impl Outline {
         self.lines = kept;
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::http) fn check(&self) -> Result<()> {
         match self.wrong {
             None => Ok(()),
             Some(Wrong::Field(fault)) => {
+                Err(Error::caused(ErrorKind::InvalidInput, BUILDING, Box::new(fault)))
+            }
+            Some(Wrong::Cookie(fault)) => {
                 Err(Error::caused(ErrorKind::InvalidInput, BUILDING, Box::new(fault)))
             }
             Some(Wrong::Framing) => {
@@ -287,6 +345,7 @@ impl Body {
             Self::Owned(bytes) => bytes.len(),
             Self::Shared(bytes) => bytes.len(),
             Self::File(_, _, len) => return *len,
+            Self::Parts(parts) => return parts.len(),
         };
         len as u64
     }

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::hosts::{HostNumber, Hosts, Scope};
 use super::reply::Reply;
 use super::request::Request;
 use super::{Completed, Connection, ConnectionEvent, Failure, Response, Summary};
-use crate::http::table::Table;
+use crate::http::table::{PathPattern, Table};
 use crate::wire::{Fault, Method, Status};
 use crate::{Error, EvLoop};
 
@@ -81,14 +82,20 @@ pub struct Routes {
     pub(super) table: Table<u32>,
     pub(super) entries: Vec<Entry>,
     pub(super) fallback: Option<u32>,
-    pub(super) before: Vec<RefCell<Before>>,
-    pub(super) after: Vec<RefCell<After>>,
-    pub(super) error_page: Option<RefCell<ErrorPage>>,
+    pub(super) hosts: Hosts,
+    pub(super) before: Vec<(Scope, RefCell<Before>)>,
+    pub(super) after: Vec<(HostNumber, RefCell<After>)>,
+    /// Of hosts, and last that of all.
+    pub(super) error_page: Vec<(HostNumber, RefCell<ErrorPage>)>,
     pub(super) request_line: Option<RefCell<OnRequestLine>>,
     pub(super) connection: Option<RefCell<OnConnection>>,
-    pub(super) completed: Option<RefCell<OnCompleted>>,
+    pub(super) completed: Option<RefCell<Vec<OnCompleted>>>,
     pub(super) failure: Option<RefCell<OnFailure>>,
-    pub(super) wrong: Option<Error>,
+    #[cfg(feature = "compress")]
+    pub(in crate::http) coding: crate::http::compression::Codings,
+    /// Summaries have details.
+    pub(super) details: bool,
+    pub(in crate::http) wrong: Option<Error>,
 }
 
 impl Routes {
@@ -190,7 +197,33 @@ impl Routes {
         mut self,
         hook: impl FnMut(&mut EvLoop, &mut Request, Reply) -> Option<Reply> + 'static,
     ) -> Self {
-        self.before.push(RefCell::new(Box::new(hook)));
+        self.before.push((Scope::default(), RefCell::new(Box::new(hook))));
+        self
+    }
+
+    /// As [`before`](Self::before), for the paths that a pattern matches, whatever the method: `/admin/#`.
+    ///
+    /// What is matched is what routes are looked up by: the decoded path, with dots resolved, in which upper and lower case
+    /// differ. So nobody gets to a route that the pattern matches past the hook, however the path is written.
+    ///
+    /// # Sharp edges
+    ///
+    /// `/admin/#` is what is below, and not `/admin` itself, which wants a hook of its own if there is something; nor
+    /// is it `//admin/x`, which a [`fallback`](Self::fallback) gets as it is.
+    pub fn before_at(
+        mut self,
+        pattern: &str,
+        hook: impl FnMut(&mut EvLoop, &mut Request, Reply) -> Option<Reply> + 'static,
+    ) -> Self {
+        match PathPattern::new(pattern) {
+            Ok(pattern) => {
+                let scope = Scope { path: Some(pattern), ..Scope::default() };
+                self.before.push((scope, RefCell::new(Box::new(hook))));
+            }
+            Err(error) => {
+                self.wrong.get_or_insert(error);
+            }
+        }
         self
     }
 
@@ -200,7 +233,7 @@ impl Routes {
         mut self,
         hook: impl FnMut(&mut EvLoop, &Summary, &mut Response) + 'static,
     ) -> Self {
-        self.after.push(RefCell::new(Box::new(hook)));
+        self.after.push((0, RefCell::new(Box::new(hook))));
         self
     }
 
@@ -213,7 +246,8 @@ impl Routes {
         mut self,
         page: impl FnMut(&mut EvLoop, Status, Option<Fault>) -> Option<Response> + 'static,
     ) -> Self {
-        self.error_page = Some(RefCell::new(Box::new(page)));
+        self.error_page.retain(|&(host, _)| host != 0);
+        self.error_page.push((0, RefCell::new(Box::new(page))));
         self
     }
 
@@ -237,15 +271,28 @@ impl Routes {
     }
 
     /// Called once for each request whose head was complete, when it is over: its reply has left, or cannot
-    /// (`MHD_OPTION_NOTIFY_COMPLETED`).
+    /// (`MHD_OPTION_NOTIFY_COMPLETED`). Those of several are called in the order in which they were added.
     pub fn on_completed(mut self, hook: impl FnMut(&mut EvLoop, &Completed) + 'static) -> Self {
-        self.completed = Some(RefCell::new(Box::new(hook)));
+        self.completed.get_or_insert_default().get_mut().push(Box::new(hook));
+        self
+    }
+
+    /// Has [`Summary::details`] filled in, for hooks that log: addresses, and a few fields. [Access
+    /// logs](Self::access_log) do that by themselves.
+    pub fn with_details(mut self) -> Self {
+        self.details = true;
         self
     }
 
     /// Called when a handler has failed: with what it returned, or with what it panicked.
     pub fn on_failure(mut self, hook: impl FnMut(&mut EvLoop, Failure) + 'static) -> Self {
         self.failure = Some(RefCell::new(Box::new(hook)));
+        self
+    }
+
+    /// Has `listen` fail.
+    pub(crate) fn refused(mut self, wrong: Error) -> Self {
+        self.wrong.get_or_insert(wrong);
         self
     }
 

@@ -12,13 +12,13 @@ use super::outgoing::BodyLength;
 use super::reply::{Pending, gone, length_of};
 use super::response::{Body, Outline, Response};
 use super::service::{Service, State};
-use super::{Connection, Summary, composing, connection};
+use super::{Connection, RequestDetails, Summary, clients, composing, connection};
 use crate::net::Written;
 use crate::wire::{self, Fields, Status, Version};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
 /// Bodies up to this many bytes are copied behind their head; longer ones are handed over.
-const SMALL: usize = 16 * 1024;
+pub(super) const SMALL: usize = 16 * 1024;
 
 /// Answers with bytes that are copied.
 pub(super) fn answer_bytes(
@@ -103,6 +103,7 @@ fn answer_plainly(
     exchange.status = Some(Status::OK);
     exchange.answer = Answer::Done;
     exchange.bytes_out += scratch.len() as u64;
+    exchange.head_out = scratch.len() - body.len();
     let result = at.stream.write(ev, &*scratch);
     if !driven {
         at.stream.trigger_received(ev, true);
@@ -132,6 +133,11 @@ pub(super) fn answer(
         refuse_reply(ev, service, at, serial);
         return Err(error);
     }
+    #[cfg(feature = "compress")]
+    let response = match super::packing::whole(ev, service, at, serial, response) {
+        Ok(response) => response,
+        Err(answered) => return answered,
+    };
     let Response { outline, body, trailers } = response;
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
@@ -174,6 +180,9 @@ pub(super) fn answer(
         Body::File(file, offset, len) => {
             stream.write(ev, &state.scratch).and_then(|_| stream.write_file(ev, file, offset, len))
         }
+        Body::Parts(parts) => {
+            parts.buffer(&state.scratch).and_then(|mut whole| stream.write_buffer(ev, &mut whole))
+        }
     };
     let result = match trailers.filter(|_| wants_trailers) {
         Some(trailers) => result.and_then(|_| {
@@ -210,6 +219,8 @@ pub(super) fn begin_stream(
         refuse_reply(ev, service, at, serial);
         return Err(error);
     }
+    #[cfg(feature = "compress")]
+    let (outline, claimed, packer) = super::packing::begin(service, at, serial, outline, claimed);
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
     let now = ev.now_nanos();
@@ -240,6 +251,8 @@ pub(super) fn begin_stream(
     }
     if let Some(exchange) = state.exchange(at, serial) {
         exchange.answer = Answer::Streaming(framing);
+        #[cfg(feature = "compress")]
+        super::packing::attach(exchange, packer);
     }
     Ok(true)
 }
@@ -346,6 +359,9 @@ pub(super) fn summarize(service: &Service, at: At) -> Option<Rc<Summary>> {
             method: exchange.method.clone(),
             target: String::from_utf8_lossy(&exchange.asked).into_owned(),
             version: if exchange.has(flag::HTTP_10) { Version::Http10 } else { Version::Http11 },
+            user: None,
+            id: None,
+            details: None,
         },
     }))
 }
@@ -356,6 +372,29 @@ pub(super) fn summary_of(at: At, parts: &super::request::Parts) -> Summary {
         method: parts.head.method().clone(),
         target: parts.head.target().to_owned(),
         version: parts.head.version(),
+        user: parts.notes.as_ref().and_then(|notes| notes.user.clone()),
+        id: parts.notes.as_ref().and_then(|notes| notes.id.clone()),
+        details: None,
+    }
+}
+
+/// What is known besides, for those who have asked for it.
+#[cold]
+pub(super) fn details_of(
+    ev: &EvLoop,
+    service: &Service,
+    at: At,
+    parts: &super::request::Parts,
+) -> RequestDetails {
+    let head = &parts.head;
+    let peer = clients::source_of(ev, at.stream);
+    let client = clients::client_of_request(ev, service, at, peer.as_ref(), head.fields()).ip;
+    RequestDetails {
+        peer,
+        client,
+        host: head.authority().map(Into::into),
+        referer: head.fields().get("referer").map(Into::into),
+        user_agent: head.fields().get("user-agent").map(Into::into),
     }
 }
 

@@ -12,16 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use slab::Slab;
 
+use super::capacity::Usage;
+use super::clients::PerIp;
 use super::connection::{At, Conn};
 use super::exchange::Exchange;
+use super::guests::Guest;
 use super::options::ServerOptions;
 use super::plain_head::{DateLine, PlainHead};
 use super::request::Parts;
 use super::stats::Counters;
 use super::stopping::Stopping;
-use super::{Completed, Routes, Server, connection};
+use super::{Completed, Routes, Server, clients, connection, preface};
 use crate::net::Listener;
-
 use crate::{EvLoop, Remote, Result, Timer};
 
 /// The servers of a loop.
@@ -34,6 +36,12 @@ pub(super) struct Service {
     pub(super) key: Server,
     pub(super) options: ServerOptions,
     pub(super) routes: Routes,
+    /// Something has to come before the first request.
+    pub(super) has_preface: bool,
+    /// There is a number of requests that is too many, or of bytes.
+    pub(super) has_capacity: bool,
+    /// Connections keep where they come from.
+    pub(super) asks_for_clients: bool,
     pub(super) state: RefCell<State>,
     pub(super) remote: Remote,
     /// Replies that were dropped without an answer.
@@ -45,6 +53,13 @@ pub(super) struct Service {
     has_panic: Cell<bool>,
     /// Requests that were over while the hook that is told was on the stack.
     pub(super) untold: RefCell<VecDeque<Completed>>,
+    #[cfg(feature = "compress")]
+    pub(super) packing: super::packing::Packing,
+    /// Replies are looked at before they are sent.
+    looks: bool,
+    /// Some bodies are packed or unpacked.
+    #[cfg(feature = "compress")]
+    has_codings: bool,
 }
 
 #[derive(Default)]
@@ -52,15 +67,27 @@ pub(super) struct State {
     pub(super) conns: Slab<Conn>,
     #[expect(clippy::vec_box, reason = "connections own boxes, which come and go whole")]
     pub(super) spare_exchanges: Vec<Box<Exchange>>,
+    /// How many of those are lent.
+    pub(super) lent: usize,
+    /// How many connections were one too many, and are only told so.
+    pub(super) away: usize,
+    pub(super) usage: Usage,
+    /// How many connections each address has, where a proxy says whose they are.
+    pub(super) per_ip: PerIp,
     #[expect(clippy::vec_box, reason = "requests own boxes, which come and go whole")]
     pub(super) spare_parts: Vec<Box<Parts>>,
     /// Heads are put together here.
     pub(super) scratch: Vec<u8>,
+    /// What has come out of packing.
+    #[cfg(feature = "compress")]
+    pub(super) packed: Vec<u8>,
     pub(super) date: DateLine,
     pub(super) head: PlainHead,
     pub(super) counters: Counters,
     pub(super) listener: Option<Listener>,
     pub(super) stopping: Stopping,
+    /// Who else is there until the server stops.
+    pub(super) guests: Slab<Rc<dyn Guest>>,
     /// Connections that go on in the next iteration.
     pub(super) next_turn: Vec<At>,
     pub(super) next_turn_timer: Option<Timer>,
@@ -93,8 +120,16 @@ impl Service {
         if let Some(wrong) = routes.wrong.take() {
             return Err(wrong);
         }
+        let looks = !routes.after.is_empty();
+        #[cfg(feature = "compress")]
+        let looks = looks || routes.coding.compression.is_some();
+        #[cfg(feature = "compress")]
+        let has_codings = routes.coding.is_any();
         let service = Rc::new(Self {
             key: Server { id: IDS.fetch_add(1, Ordering::Relaxed) },
+            asks_for_clients: clients::are_asked_for(&options, &routes),
+            has_capacity: options.capacity.requests != 0 || options.capacity.memory != 0,
+            has_preface: preface::is_wanted(&options),
             options,
             routes,
             state: RefCell::default(),
@@ -104,6 +139,11 @@ impl Service {
             panic: RefCell::default(),
             has_panic: Cell::new(false),
             untold: RefCell::default(),
+            #[cfg(feature = "compress")]
+            packing: super::packing::Packing::default(),
+            looks,
+            #[cfg(feature = "compress")]
+            has_codings,
         });
         ev.local::<Services>().list.borrow_mut().push(Rc::clone(&service));
         Ok(service)
@@ -190,6 +230,24 @@ impl Service {
         !self.routes.after.is_empty() || self.routes.completed.is_some()
     }
 
+    /// Whether replies are looked at before they are sent, by hooks or to be packed.
+    pub(super) fn looks_at_replies(&self) -> bool {
+        self.looks
+    }
+
+    /// Whether it unpacks bodies of requests.
+    pub(super) fn unpacks(&self) -> bool {
+        #[cfg(feature = "compress")]
+        return self.routes.coding.decompression.is_some();
+        #[cfg(not(feature = "compress"))]
+        return false;
+    }
+
+    #[cfg(feature = "compress")]
+    pub(super) fn has_codings(&self) -> bool {
+        self.has_codings
+    }
+
     pub(super) fn has_after(&self) -> bool {
         !self.routes.after.is_empty()
     }
@@ -206,8 +264,16 @@ impl State {
         conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)
     }
 
+    /// Of how many requests the heads have come, and the replies have not ended.
+    pub(super) fn begun(&self) -> usize {
+        let has_begun =
+            |conn: &Conn| conn.exchange.as_deref().is_some_and(|exchange| exchange.serial != 0);
+        self.conns.iter().filter(|(_, conn)| has_begun(conn)).count()
+    }
+
     /// Gets back one that holds nothing of a user's.
     pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>) {
+        self.lent = self.lent.saturating_sub(1);
         if self.spare_exchanges.len() < SPARE {
             self.spare_exchanges.push(exchange);
         }

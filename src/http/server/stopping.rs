@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connection::{At, Phase};
+use super::guests::Farewell;
 use super::service::{Service, Services};
-use super::{CompletionReason, Server, ending};
+use super::{CompletionReason, Server, ending, guests};
 use crate::{EvLoop, Timer};
 
 type OnStopped = Box<dyn FnOnce(&mut EvLoop)>;
@@ -45,7 +46,7 @@ pub(super) fn shutdown(ev: &mut EvLoop, service: &Rc<Service>, limit: Option<Dur
         let idle = {
             let mut state = service.state.borrow_mut();
             let Some(conn) = state.conn(at) else { continue };
-            conn.phase == Phase::Idle
+            matches!(conn.phase, Phase::Idle | Phase::Preface)
         };
         // What has come and was not looked at yet is a request that was made before.
         if idle && at.stream.input_len(ev) == 0 {
@@ -66,6 +67,7 @@ pub(super) fn shutdown(ev: &mut EvLoop, service: &Rc<Service>, limit: Option<Dur
         });
         service.state.borrow_mut().stopping.timer = Some(timer);
     }
+    guests::see_off(ev, service, Farewell::InOrder);
     look(ev, service);
 }
 
@@ -81,6 +83,7 @@ pub(super) fn stop_now(ev: &mut EvLoop, service: &Rc<Service>) {
     for at in streams {
         ending::abort(ev, service, at, CompletionReason::ServerShutdown);
     }
+    guests::see_off(ev, service, Farewell::Now);
     look(ev, service);
 }
 
@@ -98,7 +101,7 @@ fn all(state: &super::service::State) -> Vec<At> {
 pub(super) fn look(ev: &mut EvLoop, service: &Rc<Service>) {
     let (timer, turn) = {
         let mut state = service.state.borrow_mut();
-        if !state.stopping.is_ending || !state.conns.is_empty() {
+        if !state.stopping.is_ending || !state.conns.is_empty() || !state.guests.is_empty() {
             return;
         }
         (state.stopping.timer.take(), state.next_turn_timer.take())
@@ -112,6 +115,7 @@ pub(super) fn look(ev: &mut EvLoop, service: &Rc<Service>) {
 }
 
 fn finish(ev: &mut EvLoop, key: Server) {
+    // Looked at twice, where the last two go at the same time.
     let Some(service) = ev.local::<Services>().forget(key) else { return };
     let hooks = std::mem::take(&mut service.state.borrow_mut().stopping.hooks);
     for hook in hooks {

@@ -74,12 +74,18 @@ pub(super) fn upgrade(
     state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
     drop(state);
     // Those before it have been answered.
-    for completing in conn.more.take().into_iter().flat_map(|more| more.completing) {
+    let mut more = conn.more.take().map(|more| *more).unwrap_or_default();
+    if let Some(counted) = more.counted.take() {
+        // It is its address's for as long as it is there.
+        at.stream.set_data(ev, counted);
+    }
+    for completing in more.completing {
         completing::complete(ev, service, completing);
     }
     if let Some(mut exchange) = conn.exchange.take() {
         exchange.status = Some(Status::SWITCHING_PROTOCOLS);
         exchange.bytes_out += len;
+        exchange.head_out = usize::try_from(len).unwrap_or(usize::MAX);
         let hooks = exchange.hooks.take();
         let record = record_of(&exchange, CompletionReason::Upgraded, hooks.as_deref());
         let request = exchange.request.take();
@@ -101,6 +107,10 @@ pub(super) fn upgrade(
     }
     // For the handler that it gets now, to see what has come already.
     stream.trigger_received(ev, false);
+    if conn.has(conn_flag::ENDED) {
+        // Or it would wait for a client that has left long ago.
+        stream.tell_eof_again(ev);
+    }
     stopping::look(ev, service);
     Ok(stream)
 }

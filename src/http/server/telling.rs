@@ -11,7 +11,7 @@ use super::incoming::{BodyError, BodyEvent, RequestBody};
 use super::outgoing::{Pull, ReplyStream};
 use super::service::Service;
 use super::times;
-use crate::EvLoop;
+use crate::{ErrorKind, EvLoop};
 
 /// Offers what has come of a body. Says whether its taker is still there.
 pub(super) fn body_data(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: u32) -> bool {
@@ -120,22 +120,42 @@ pub(super) fn pull(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     };
     let pulled = guarded_for(ev, service, at, |ev| source(ev)).unwrap_or(Pull::Failed);
     let is_empty = matches!(&pulled, Pull::Data(bytes) if bytes.is_empty());
+    // Whether it is asked again by itself.
+    #[cfg_attr(not(feature = "compress"), expect(unused_mut, reason = "packing takes breaks"))]
+    let mut is_asked = is_empty;
     let stream = ReplyStream::new(Rc::clone(service), at, serial);
     let mut source = Some(source);
     let step = match pulled {
-        Pull::Data(bytes) => match stream.write_owned(ev, bytes) {
+        Pull::Data(bytes) => match stream.write_pulled(ev, bytes) {
             // Who has nothing, and does not say so, is asked again when others have had their turn.
             Ok(_) if is_empty => {
+                #[cfg(feature = "compress")]
+                super::packing::flush(ev, service, at, serial);
                 times::later(ev, service, at);
                 Step::Wait
             }
+            #[cfg(feature = "compress")]
+            Ok(_) if super::packing::is_tired(service, at, serial) => {
+                times::later(ev, service, at);
+                is_asked = true;
+                Step::Wait
+            }
             Ok(_) => Step::On,
+            Err(error) if error.kind() == ErrorKind::Closed => {
+                // The client is gone, which its connection tells.
+                stream.forget();
+                return Step::Wait;
+            }
             Err(_) => {
                 stream.abort(ev);
                 return Step::Wait;
             }
         },
-        Pull::Later => Step::Wait,
+        Pull::Later => {
+            #[cfg(feature = "compress")]
+            super::packing::flush(ev, service, at, serial);
+            Step::Wait
+        }
         Pull::End => {
             // What is missing cuts the connection, which says it all.
             let _ = stream.end(ev);
@@ -153,7 +173,7 @@ pub(super) fn pull(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         if let Some(exchange) = state.exchange(at, serial) {
             if let Some(puller) = exchange.hooks.as_mut().and_then(|hooks| hooks.puller.as_mut()) {
                 puller.source = source.take();
-                if matches!(step, Step::Wait) && !is_empty {
+                if matches!(step, Step::Wait) && !is_asked {
                     puller.sleeps = !std::mem::take(&mut puller.woken);
                     again = !puller.sleeps;
                 }

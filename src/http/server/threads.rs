@@ -87,7 +87,36 @@ impl ThreadOptions {
         addresses: impl ListenAddresses,
         routes: impl Fn(usize) -> Routes + Send + Sync + 'static,
     ) -> Result<ServerThreads> {
-        let wanted = addresses.addresses()?;
+        self.start(options, Sockets::New(addresses.addresses()?), routes)
+    }
+
+    /// As [`listen`](Self::listen), for sockets that listen already, such as those that systemd [passes to a
+    /// process](crate::net::listen_fds_from_environment). One thread more accepts for all, as with
+    /// [`HandOff`](Sharing::HandOff).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ServerOptions::adopt_all`] and [`LoopThread::spawn`]; then no thread is left.
+    pub fn adopt(
+        &self,
+        options: ServerOptions,
+        sockets: Vec<OwnedFd>,
+        routes: impl Fn(usize) -> Routes + Send + Sync + 'static,
+    ) -> Result<ServerThreads> {
+        let hands_off = self.clone().sharing(Sharing::HandOff);
+        hands_off.start(options, Sockets::Given(sockets), routes)
+    }
+
+    fn start(
+        &self,
+        options: ServerOptions,
+        sockets: Sockets,
+        routes: impl Fn(usize) -> Routes + Send + Sync + 'static,
+    ) -> Result<ServerThreads> {
+        let wanted = match &sockets {
+            Sockets::New(addresses) => addresses.clone(),
+            Sockets::Given(_) => Vec::new(),
+        };
         let routes = Arc::new(routes);
         let mut threads = Vec::new();
         let mut servers = Vec::new();
@@ -124,17 +153,21 @@ impl ThreadOptions {
         let remote = ServersRemote { servers: servers.into() };
         let acceptor = if self.sharing == Sharing::HandOff {
             let (tell, told) = mpsc::channel();
-            let listening = options.listening.clone();
+            let listening = options.listen_options();
             let servers = Arc::clone(&remote.servers);
             let thread = self.spawn(&format!("{}-accept", self.name), move |ev| {
                 let mut next = 0;
-                let listener = listening.listen(ev, wanted, move |_, accepted| {
+                let hand_on = move |_: &mut EvLoop, accepted| {
                     let (remote, server) = &servers[next % servers.len()];
                     next = next.wrapping_add(1);
                     let server = *server;
                     // A loop that is gone drops it, which closes it.
                     remote.post(move |ev| server.serve(ev, accepted));
-                })?;
+                };
+                let listener = match sockets {
+                    Sockets::New(addresses) => listening.listen(ev, addresses, hand_on)?,
+                    Sockets::Given(sockets) => listening.adopt_all(ev, sockets, hand_on)?,
+                };
                 let _ = tell.send((listener, listener.addresses(ev)));
                 Ok(())
             })?;
@@ -284,6 +317,12 @@ impl ServersRemote {
             });
         }
     }
+}
+
+/// Where connections come from.
+enum Sockets {
+    New(Vec<Address>),
+    Given(Vec<OwnedFd>),
 }
 
 type Asker = (Box<dyn FnOnce(&mut EvLoop, ServerStats)>, ServerStats, usize);

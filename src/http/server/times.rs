@@ -5,7 +5,7 @@
 // body, the handler.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{At, Phase, conn_flag};
 use super::exchange::flag;
@@ -22,9 +22,18 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) fn time_head(ev: &mut EvLoop, service: &Rc<Service>, at: At, is_first: bool) {
     let Some(limit) = service.options.header_timeout else { return };
     // The first one has the time since the connection was opened.
-    let opened = if is_first { at.stream.info(ev).and_then(|info| info.opened) } else { None };
+    let opened = if is_first { begun(ev, service, at) } else { None };
     let from = opened.unwrap_or_else(|| ev.now());
     at.stream.set_timer(ev, from.checked_add(limit));
+}
+
+/// From when on a client could have asked for something.
+fn begun(ev: &EvLoop, service: &Service, at: At) -> Option<Instant> {
+    let ready = {
+        let mut state = service.state.borrow_mut();
+        state.conn(at)?.more.as_ref().and_then(|more| more.ready)
+    };
+    ready.or_else(|| at.stream.info(ev).and_then(|info| info.opened))
 }
 
 /// More of a body is waited for.
@@ -132,7 +141,7 @@ pub(super) fn on_timer(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     };
     match phase {
         // Empty lines ask for nothing.
-        Phase::Idle => ending::hang_up(ev, service, at),
+        Phase::Idle | Phase::Preface => ending::hang_up(ev, service, at),
         Phase::Head if !asked => ending::hang_up(ev, service, at),
         Phase::Head => time_out(ev, service, at, Status::REQUEST_TIMEOUT),
         _ if body => look_at_body(ev, service, at),
