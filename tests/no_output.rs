@@ -69,9 +69,12 @@ fn there_is_something_to_look_at() {
 fn the_library_prints_nothing() {
     let words =
         ["print!", "println!", "eprint!", "eprintln!", "dbg!", "stdout", "stderr", "Stderr"];
-    assert_none(offences("", |_, line| {
+    assert_none(offences("", |path, line| {
+        // A log goes where the program says, and takes a descriptor there.
+        let is_log = path.components().any(|part| part.as_os_str() == "access_log");
         words.iter().any(|w| match w.strip_suffix('!') {
             Some(name) => has_word(line, name) && line.contains(w),
+            None if is_log && *w == "stdout" => false,
             None => has_word(line, w),
         })
     }));
@@ -95,7 +98,8 @@ fn nothing_is_left_to_be_done() {
 fn unsafe_code_stands_in_sys_alone() {
     assert_none(offences("", |path, line| {
         let in_sys = path.components().any(|c| c.as_os_str() == "sys");
-        !in_sys && has_word(line, "unsafe")
+        // That is a word of browsers, about styles.
+        !in_sys && has_word(&line.replace("'unsafe-inline'", ""), "unsafe")
     }));
 }
 

@@ -155,9 +155,11 @@
 //! `CONNECT`, which are refused. Templates, sessions and databases, which are the program's. The client is still to come; that of
 //! WebSocket is there.
 
+mod access_log;
 mod addresses;
 #[cfg(feature = "compress")]
 mod compression;
+mod cors;
 mod request_id;
 mod server;
 mod table;
@@ -167,10 +169,12 @@ mod types;
 pub use crate::wire::cookie::{CookieFault, SameSite, SetCookie};
 pub use crate::wire::events::Event;
 pub use crate::wire::{ChunkLimits, Fault, Fields, HeadLimits, Method, Status, Version};
+pub use access_log::{AccessLog, AccessLogError, AccessLogStats, LogFormat};
 pub use addresses::{IpKey, IpNetwork, IpRules, RequestRate};
 #[cfg(feature = "compress")]
 #[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
 pub use compression::Compression;
+pub use cors::Cors;
 pub use request_id::RequestIds;
 pub use server::*;
 #[cfg(feature = "websocket")]
