@@ -160,6 +160,7 @@ mod addresses;
 #[cfg(feature = "compress")]
 mod compression;
 mod cors;
+mod files;
 mod request_id;
 mod server;
 mod table;
@@ -175,6 +176,7 @@ pub use addresses::{IpKey, IpNetwork, IpRules, RequestRate};
 #[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
 pub use compression::Compression;
 pub use cors::Cors;
+pub use files::{FilePath, FilePathFault, Files, Stored, Symlinks, Tags, Upload, UploadError};
 pub use request_id::RequestIds;
 pub use server::*;
 #[cfg(feature = "websocket")]
