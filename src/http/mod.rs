@@ -161,6 +161,7 @@ mod addresses;
 mod compression;
 mod cors;
 mod files;
+mod forms;
 mod request_id;
 mod server;
 mod table;
@@ -177,6 +178,10 @@ pub use addresses::{IpKey, IpNetwork, IpRules, RequestRate};
 pub use compression::Compression;
 pub use cors::Cors;
 pub use files::{FilePath, FilePathFault, Files, Stored, Symlinks, Tags, Upload, UploadError};
+pub use forms::{
+    Form, FormContent, FormError, FormEvent, FormField, FormFile, FormLimits, FormOptions,
+    FormPart, PartData, StoredFile,
+};
 pub use request_id::RequestIds;
 pub use server::*;
 #[cfg(feature = "websocket")]
