@@ -157,6 +157,9 @@
 
 mod access_log;
 mod addresses;
+#[cfg(feature = "auth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "auth")))]
+pub mod auth;
 #[cfg(feature = "compress")]
 mod compression;
 mod cors;
