@@ -163,6 +163,7 @@ pub mod auth;
 #[cfg(feature = "compress")]
 mod compression;
 mod cors;
+mod events;
 mod files;
 mod forms;
 mod request_id;
@@ -180,6 +181,7 @@ pub use addresses::{IpKey, IpNetwork, IpRules, RequestRate};
 #[cfg_attr(docsrs, doc(cfg(feature = "compress")))]
 pub use compression::Compression;
 pub use cors::Cors;
+pub use events::{Delivery, EventOptions, EventStream, Overflow, PreparedEvent};
 pub use files::{FilePath, FilePathFault, Files, Stored, Symlinks, Tags, Upload, UploadError};
 pub use forms::{
     Form, FormContent, FormError, FormEvent, FormField, FormFile, FormLimits, FormOptions,
