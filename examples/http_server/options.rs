@@ -1,36 +1,44 @@
 //! What the command line says.
 
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use evloop::Backend;
-use evloop::http::ServerOptions;
+use evloop::http::{AccessLog, ServerOptions};
 use evloop::net::Address;
 
+use crate::note;
 use crate::routes::Setup;
+use crate::tls::Certificate;
 
 pub const USAGE: &str = "\
 usage: http_server [OPTION]...
 
-  --listen ADDR          where to listen: host:port, :port, unix:/path; may be repeated  (127.0.0.1:8080)
+  --listen ADDR          where to listen: host:port, :port, unix:/path; may be repeated
+                         (127.0.0.1:8080, unless systemd gives sockets)
   --threads N            loops, each on a thread of its own  (1)
   --backend epoll|poll   how the loop waits
+  --root DIR             what /files shows
+  --upload-dir DIR       where PUT /upload/NAME puts files
+  --tls-cert F           serves HTTPS with the certificates in this file, in PEM; SIGHUP reads it again
+  --tls-key F            their key
   --max-connections N    connections at a time, on each thread; 0 is as many as there are descriptors  (10000)
+  --max-per-ip N         connections of one address at a time, on each thread; 0 is any number  (0)
   --max-body BYTES       the largest body that is gathered  (8388608)
   --header-timeout S     for a whole head, in seconds; 0 is for ever, as with the next three  (10)
   --body-timeout S       between two pieces of a body  (30)
   --idle-timeout S       between two requests  (60)
   --write-timeout S      in which a client takes nothing of its reply  (30)
   --drain-timeout S      for the rest, after SIGTERM or Ctrl-C; 0 is at once  (10)
+  --access-log [FILE]    writes a line for each request, to standard error without FILE; SIGHUP opens it again
   --quiet                says nothing but where it listens
   --help                 this
 ";
 
-/// The options of the parts that are not in this build, or not made yet.
-const LATER: [&str; 6] =
-    ["--root", "--upload-dir", "--tls-cert", "--tls-key", "--max-per-ip", "--access-log"];
-
 pub enum Wanted {
-    Serve(Options),
+    Serve(Box<Options>),
     Help,
 }
 
@@ -40,6 +48,11 @@ pub struct Options {
     pub backend: Option<Backend>,
     pub drain_timeout: Duration,
     pub quiet: bool,
+    pub tls: Option<Certificate>,
+    pub log: Option<AccessLog>,
+    root: Option<PathBuf>,
+    upload_dir: Option<PathBuf>,
+    max_per_ip: Option<u32>,
     max_connections: Option<usize>,
     max_body: Option<u64>,
     header_timeout: Option<Limit>,
@@ -52,13 +65,22 @@ pub struct Options {
 type Limit = Option<Duration>;
 
 /// Reads the arguments; what is wrong with them is said in one line.
-pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, String> {
+///
+/// Where there is no `--listen` it is the default address, unless sockets were `given` to the program.
+pub fn read(arguments: impl Iterator<Item = String>, given: usize) -> Result<Wanted, String> {
+    let mut arguments = arguments.peekable();
+    let (mut certificates, mut key) = (None, None);
     let mut options = Options {
         listen: Vec::new(),
         threads: 1,
         backend: None,
         drain_timeout: Duration::from_secs(10),
         quiet: false,
+        tls: None,
+        log: None,
+        root: None,
+        upload_dir: None,
+        max_per_ip: None,
         max_connections: None,
         max_body: None,
         header_timeout: None,
@@ -79,13 +101,23 @@ pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, Strin
                 continue;
             }
             "--quiet" => return Err("--quiet takes no value".to_owned()),
-            _ if LATER.contains(&name) => return Err(format!("{name} is not there yet")),
+            // Its value may be left out.
+            "--access-log" => {
+                let file = attached.or_else(|| arguments.next_if(|next| !next.starts_with("--")));
+                options.log = Some(log(file.as_deref())?);
+                continue;
+            }
             _ => {}
         }
         let known = [
             "--listen",
             "--threads",
             "--backend",
+            "--root",
+            "--upload-dir",
+            "--tls-cert",
+            "--tls-key",
+            "--max-per-ip",
             "--max-connections",
             "--max-body",
             "--header-timeout",
@@ -119,6 +151,11 @@ pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, Strin
                     _ => return Err(format!("{name} {value}: epoll or poll")),
                 });
             }
+            "--root" => options.root = Some(folder(name, &value)?),
+            "--upload-dir" => options.upload_dir = Some(folder(name, &value)?),
+            "--tls-cert" => certificates = Some(value),
+            "--tls-key" => key = Some(value),
+            "--max-per-ip" => options.max_per_ip = Some(number(name, &value)?),
             "--max-connections" => options.max_connections = Some(number(name, &value)?),
             "--max-body" => options.max_body = Some(number(name, &value)?),
             "--header-timeout" => options.header_timeout = Some(seconds(name, &value)?),
@@ -132,11 +169,51 @@ pub fn read(mut arguments: impl Iterator<Item = String>) -> Result<Wanted, Strin
             }
         }
     }
-    if options.listen.is_empty() {
+    options.tls = match (certificates, key) {
+        (None, None) => None,
+        (Some(certificates), Some(key)) => Some(Certificate::read(certificates, key)?),
+        (only, _) => {
+            Certificate::IS_BUILT_IN?;
+            let (there, missing) = match only {
+                Some(_) => ("--tls-cert", "--tls-key"),
+                None => ("--tls-key", "--tls-cert"),
+            };
+            return Err(format!("{there} needs {missing}"));
+        }
+    };
+    if given > 0 && !options.listen.is_empty() {
+        return Err("--listen: it was given sockets (LISTEN_FDS), and serves those".to_owned());
+    }
+    if options.listen.is_empty() && given == 0 {
         let default = "127.0.0.1:8080".parse().map_err(|error| format!("{error}"))?;
         options.listen.push(default);
     }
-    Ok(Wanted::Serve(options))
+    Ok(Wanted::Serve(Box::new(options)))
+}
+
+fn folder(name: &str, value: &str) -> Result<PathBuf, String> {
+    let found = std::fs::metadata(value).map_err(|error| format!("{name} {value}: {error}"))?;
+    if !found.is_dir() {
+        return Err(format!("{name} {value}: not a directory"));
+    }
+    Ok(PathBuf::from(value))
+}
+
+/// A file, or standard error.
+fn log(file: Option<&str>) -> Result<AccessLog, String> {
+    let opened = match file {
+        Some(file) => AccessLog::file(file),
+        None => match io::stderr().as_fd().try_clone_to_owned() {
+            Ok(stderr) => AccessLog::fd(stderr),
+            Err(error) => return Err(format!("--access-log: {error}")),
+        },
+    };
+    let log = opened.map_err(|error| {
+        format!("--access-log {}: {error:#}", file.unwrap_or("to standard error"))
+    })?;
+    Ok(log.timings().on_error(|wrong| {
+        note(&format!("the access log: {}; {} lines are lost", wrong.error, wrong.dropped));
+    }))
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
@@ -158,6 +235,12 @@ fn seconds(name: &str, value: &str) -> Result<Limit, String> {
 impl Options {
     pub fn server(&self) -> ServerOptions {
         let mut options = ServerOptions::new();
+        if let Some(most) = self.max_per_ip {
+            options = options.max_per_ip(most);
+        }
+        if let Some(tls) = &self.tls {
+            options = tls.serve_with(options);
+        }
         if let Some(most) = self.max_connections {
             options = options.max_connections(most);
         }
@@ -180,6 +263,13 @@ impl Options {
     }
 
     pub fn setup(&self) -> Setup {
-        Setup { threads: self.threads }
+        Setup {
+            threads: self.threads,
+            has_tls: self.tls.is_some(),
+            root: self.root.clone(),
+            upload_dir: self.upload_dir.clone(),
+            max_body: self.max_body,
+            log: self.log.clone(),
+        }
     }
 }

@@ -3,41 +3,66 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use evloop::EvLoop;
 use evloop::http::{
-    BodyEvent, BodyLength, CompletionReason, Method, Reply, ReplyStream, Request, Response, Routes,
-    ServerStats, ServersRemote, Status,
+    AccessLog, BodyEvent, BodyLength, CompletionReason, Method, Reply, ReplyStream, Request,
+    Response, Routes, ServerStats, Status,
 };
 use evloop::net::Written;
 
-use crate::page;
+use crate::meter::Desk;
+use crate::page::View;
+use crate::running::Everybody;
+use crate::{content, events, page, talk};
 
 /// The longest wait that is asked for, in milliseconds.
 const LONGEST: u64 = 3_600_000;
 
 /// What all threads have in common.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 pub struct Setup {
     pub threads: usize,
+    pub has_tls: bool,
+    /// What `/files` shows.
+    pub root: Option<PathBuf>,
+    /// Where `/upload` puts what is sent.
+    pub upload_dir: Option<PathBuf>,
+    /// How much of a body is taken, if it was said.
+    pub max_body: Option<u64>,
+    pub log: Option<AccessLog>,
 }
 
-/// The servers of all threads, once they are there.
-pub type Everybody = Option<Arc<OnceLock<ServersRemote>>>;
+impl Setup {
+    /// What the first page says about the parts that not every server has.
+    pub fn note(&self, place: &str) -> &'static str {
+        match place {
+            "files_off" if self.root.is_none() => r#"<span class="off">needs --root</span>"#,
+            "upload_off" if self.upload_dir.is_none() => {
+                r#"<span class="off">needs --upload-dir</span>"#
+            }
+            "ws_note" if !talk::IS_BUILT_IN => r#"<span class="off">not in this build</span>"#,
+            "ws_off" if !talk::IS_BUILT_IN => " disabled",
+            "ws_state" if talk::IS_BUILT_IN => "not connected",
+            "ws_text" if talk::IS_BUILT_IN => "What is sent to <code>/ws</code> comes back.",
+            "ws_text" => {
+                "This server was built without <code>/ws</code>; it has it with the feature <code>websocket</code>."
+            }
+            _ => "",
+        }
+    }
+}
 
-pub fn all(setup: Setup, everybody: Everybody) -> Routes {
-    let pages = everybody.clone();
-    Routes::new()
-        .get("/", move |ev, _, reply| {
-            with_stats(ev, &pages, reply, move |ev, stats, reply| {
-                let text = page::html(&stats, &Loop::of(ev), setup.threads);
-                reply.header("Cache-Control", "no-store").html(ev, text)
-            })
-        })
+pub fn all(setup: &Setup, desk: &Rc<Desk>, everybody: &Everybody) -> Routes {
+    let mut routes = Routes::new();
+    if let Some(log) = &setup.log {
+        routes = routes.access_log(log.clone());
+    }
+    let routes = routes
         .get("/plaintext", |ev, _, reply| reply.bytes(ev, "text/plain", "Hello, World!"))
         .get("/json", |ev, _, reply| reply.json(ev, r#"{"message":"Hello, World!"}"#))
         .streaming(Method::POST, "/echo", echo)
@@ -45,11 +70,51 @@ pub fn all(setup: Setup, everybody: Everybody) -> Routes {
         .get("/slow", slow)
         .get("/worker", worker)
         .get("/stream", stream)
+        .get("/events", events::plain);
+    let routes = talk::all(content::all(routes, setup), desk);
+    let routes = dashboard(routes, setup.clone(), desk, everybody);
+    #[cfg(feature = "compress")]
+    let routes = routes.compress(evloop::http::Compression::new());
+    desk.watch(routes)
+}
+
+/// The first page, and where its figures are had from.
+fn dashboard(routes: Routes, setup: Setup, desk: &Rc<Desk>, everybody: &Everybody) -> Routes {
+    let (on_page, on_events) = (Rc::clone(desk), Rc::clone(desk));
+    let (for_page, for_events) = (everybody.clone(), everybody.clone());
+    let for_stats = everybody.clone();
+    let threads = setup.threads;
+    routes
+        .get("/", move |ev, request: Request, reply: Reply| {
+            let (setup, desk) = (setup.clone(), Rc::clone(&on_page));
+            let own = reply.connection();
+            desk.look(ev, Duration::ZERO);
+            for_page.stats(ev, reply.server(), move |ev, stats| {
+                let nonce = page::nonce();
+                let origin = page::origin(&setup, &request);
+                let view = View::new(ev, &stats, &desk, own);
+                let text = view.html(&setup, &desk, &nonce, &origin);
+                let policy = format!(
+                    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
+                     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+                );
+                let reply = reply
+                    .header("Cache-Control", "no-store")
+                    .header("Content-Security-Policy", policy)
+                    .header("Referrer-Policy", "no-referrer")
+                    .header("X-Content-Type-Options", "nosniff");
+                // A client that has left meanwhile wants nothing.
+                reply.html(ev, text).ok();
+            });
+        })
         .get("/stats", move |ev, _, reply| {
-            with_stats(ev, &everybody, reply, move |ev, stats, reply| {
-                let text = json(&stats, &Loop::of(ev), setup.threads);
-                reply.header("Cache-Control", "no-store").json(ev, text)
-            })
+            for_stats.stats(ev, reply.server(), move |ev, stats| {
+                let text = json(&stats, &Loop::of(ev), threads);
+                reply.header("Cache-Control", "no-store").json(ev, text).ok();
+            });
+        })
+        .get("/stats/events", move |ev, request, reply| {
+            events::figures(ev, &request, reply, &on_events, &for_events)
         })
 }
 
@@ -220,20 +285,20 @@ fn stream(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()>
 
 // --- what several of them need -----------------------------------------------------------------
 
-fn milliseconds(request: &Request, name: &str, default: u64) -> Option<Duration> {
+pub fn milliseconds(request: &Request, name: &str, default: u64) -> Option<Duration> {
     let value = request.query_value(name).map_or(Some(default), |value| value.parse().ok())?;
     (value <= LONGEST).then(|| Duration::from_millis(value))
 }
 
-fn bad(ev: &mut EvLoop, reply: Reply, name: &str) -> evloop::Result<()> {
+pub fn bad(ev: &mut EvLoop, reply: Reply, name: &str) -> evloop::Result<()> {
     let text = format!("`{name}` is a number, and of milliseconds at most {LONGEST}\n");
     reply.status(Status::BAD_REQUEST).text(ev, text)
 }
 
 /// What the loop itself has counted.
-pub struct Loop {
-    pub iterations: u64,
-    pub lag_ms: f64,
+struct Loop {
+    iterations: u64,
+    lag_ms: f64,
 }
 
 impl Loop {
@@ -241,24 +306,6 @@ impl Loop {
     fn of(ev: &EvLoop) -> Self {
         let lag = Instant::now().saturating_duration_since(ev.now());
         Self { iterations: ev.iteration(), lag_ms: lag.as_secs_f64() * 1000.0 }
-    }
-}
-
-/// Asks all threads what they have done, and answers then.
-fn with_stats(
-    ev: &mut EvLoop,
-    everybody: &Everybody,
-    reply: Reply,
-    answer: impl FnOnce(&mut EvLoop, ServerStats, Reply) -> evloop::Result<()> + 'static,
-) {
-    match everybody.as_ref().and_then(|everybody| everybody.get()) {
-        Some(everybody) => everybody.stats(ev, move |ev, stats| {
-            answer(ev, stats, reply).ok();
-        }),
-        None => {
-            let stats = reply.server().stats(ev);
-            answer(ev, stats, reply).ok();
-        }
     }
 }
 
@@ -280,7 +327,7 @@ fn json(stats: &ServerStats, here: &Loop, threads: usize) -> String {
 }
 
 /// Text in JSON.
-fn quote(out: &mut String, text: &str) {
+pub fn quote(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
