@@ -92,3 +92,11 @@ mod http {
     suite::on!(epoll: allocations_http);
     suite::on!(poll: allocations_http);
 }
+
+#[cfg(feature = "websocket")]
+mod websocket {
+    use crate::suite;
+
+    suite::on!(epoll: allocations_websocket);
+    suite::on!(poll: allocations_websocket);
+}

@@ -312,3 +312,39 @@ fn a_connection_can_be_closed_when_it_opens() {
     settle(&mut ev);
     assert_eq!(server.stats(&ev).connections, 0);
 }
+
+#[test]
+fn what_a_hook_leaves_with_a_request_is_the_handlers_and_goes_with_it() {
+    struct Note(Rc<Cell<u32>>, &'static str);
+    impl Drop for Note {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let mut ev = ev();
+    let dropped = Rc::new(Cell::new(0));
+    let drops = Rc::clone(&dropped);
+    let routes = Routes::new()
+        .before(move |_, request, reply| {
+            assert!(request.set_data(Note(Rc::clone(&drops), "first")).is_none());
+            assert_eq!(request.set_data(Note(Rc::clone(&drops), "second")).unwrap().1, "first");
+            request.set_data(7_u8);
+            Some(reply)
+        })
+        .get("/", |ev: &mut EvLoop, mut request: Request, reply: Reply| {
+            let number = request.take_data::<u8>();
+            assert!(request.data::<u8>().is_none() && request.data::<u16>().is_none());
+            let text = format!("{} {number:?}", request.data::<Note>().unwrap().1);
+            reply.text(ev, text)
+        });
+    let (_, mut client) = one_client(&mut ev, routes);
+    for count in 1..4 {
+        assert_eq!(client.ask(&mut ev, get("/")).text(), "second Some(7)");
+        settle(&mut ev);
+        assert_eq!(dropped.get(), count * 2);
+    }
+    // Also where nobody is to have it.
+    assert_eq!(client.ask(&mut ev, get("/nowhere")).status, 404);
+    settle(&mut ev);
+    assert_eq!(dropped.get(), 8);
+}

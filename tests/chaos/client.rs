@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::response::{self, Response};
 use crate::words::PATIENCE;
@@ -77,7 +77,13 @@ impl Client {
     /// With a small receive buffer, so that little goes between a server that writes and a client
     /// that does not read.
     pub fn connect_narrow(address: SocketAddr) -> io::Result<Self> {
-        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        let socket = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            // Or servers that other scenarios start meanwhile would have it too.
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
         rustix::net::connect(&socket, &address)?;
         let stream = TcpStream::from(socket);
@@ -224,6 +230,20 @@ impl Client {
         }
     }
 
+    /// What has come and nobody has taken; if there is nothing, what comes next.
+    #[track_caller]
+    pub fn more(&mut self, deadline: Instant) -> Result<Vec<u8>, Ending> {
+        if self.input.is_empty() {
+            match self.fill(deadline) {
+                Filled::More => {}
+                Filled::Eof => return Err(Ending::Eof(Vec::new())),
+                Filled::Reset => return Err(Ending::Reset(Vec::new())),
+                Filled::Late => return Err(Ending::Open(Vec::new())),
+            }
+        }
+        Ok(std::mem::take(&mut self.input))
+    }
+
     /// Reads into `target` until it is full.
     #[track_caller]
     pub fn read_exact(&mut self, target: &mut [u8]) {
@@ -314,7 +334,7 @@ impl Client {
             match response::parse(&self.input, method, at_eof) {
                 Some((response, used)) => {
                     self.input.drain(..used);
-                    if response.status < 200 {
+                    if response.status < 200 && response.status != 101 {
                         interim.push(response.status);
                         continue;
                     }
@@ -342,6 +362,19 @@ impl Client {
                 return response.status;
             }
             assert!(matches!(self.fill(deadline), Filled::More), "no interim response");
+        }
+    }
+
+    /// The head of a response whose body is taken otherwise.
+    #[track_caller]
+    pub fn head(&mut self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.input.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head: Vec<u8> = self.input.drain(..at + 4).collect();
+                return String::from_utf8(head).expect("a head in ASCII");
+            }
+            assert!(matches!(self.fill(deadline), Filled::More), "no head");
         }
     }
 

@@ -13,30 +13,49 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod client;
+mod folder;
 mod process;
 mod random;
 mod response;
+#[cfg(feature = "tls")]
+mod secure;
 mod server;
 mod words;
+#[cfg(feature = "websocket")]
+mod ws;
 
+mod access_log;
 mod bodies;
 mod chunks;
 mod descriptors;
 mod disconnects;
 mod drain;
+mod files_moving;
 mod flood;
 mod garbage;
 mod half_close;
 mod heads;
+mod max_per_ip;
+mod multipart;
 mod order;
 mod pressure;
+mod ranges;
 mod rest;
 mod smuggling;
 mod smuggling_tables;
 mod split;
+mod sse;
 mod start;
 mod stop;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
+mod traversal;
+mod upload;
+#[cfg(feature = "websocket")]
+mod ws_bad;
+#[cfg(feature = "websocket")]
+mod ws_close;
 
 pub use client::{Client, Ending, get, post};
 pub use process::Process;

@@ -58,3 +58,38 @@ on_both! {
         server.finish();
     }
 }
+
+on_both! {
+    /// Event streams and WebSockets that wait for something that takes its time.
+    fn idle_event_streams_and_websockets_cost_nothing(backend) {
+        let server = Server::on(backend, &[]);
+        let mut streams: Vec<Client> = (0..20).map(|_| server.client()).collect();
+        for client in &mut streams {
+            client.send(get("/events?ms=3600000"));
+            assert!(client.head().starts_with("HTTP/1.1 200 "));
+        }
+        #[cfg(feature = "websocket")]
+        let sockets: Vec<crate::ws::Ws> = (0..100)
+            .map(|n| {
+                let mut ws = crate::ws::Ws::open(&server);
+                match n % 4 {
+                    0 => {}
+                    1 => ws.echoes("hello"),
+                    2 => ws.client.send(crate::ws::claimed(0x81, 100)),
+                    _ => ws.send(crate::ws::TEXT, b"half a message"),
+                }
+                ws
+            })
+            .collect();
+        until("it comes to rest", || {
+            let used = server.process.used_during(|| std::thread::sleep(ms(200)));
+            used.time < Duration::from_millis(2)
+        });
+        rests(&server, "event streams and WebSockets");
+        streams.into_iter().for_each(Client::reset);
+        #[cfg(feature = "websocket")]
+        drop(sockets);
+        server.await_descriptors_released();
+        server.finish();
+    }
+}

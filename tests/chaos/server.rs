@@ -102,6 +102,12 @@ impl Server {
             assert_eq!(client.ask(get(target)).status, 200, "{target}");
         }
         drop(client);
+        self.settle();
+    }
+
+    /// What there is now is what there is at the start.
+    #[track_caller]
+    pub fn settle(&mut self) {
         // The listing of a moment, until it stays the same for a while: the client's is closed.
         let (mut since, mut last) = (Instant::now(), 0);
         until("the descriptors do not change", || {
@@ -116,7 +122,7 @@ impl Server {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.listening[0].strip_prefix("http://").unwrap().parse().expect("address and port")
+        self.listening[0].split("://").nth(1).unwrap().parse().expect("address and port")
     }
 
     #[track_caller]
@@ -195,6 +201,12 @@ impl Server {
     pub fn finish(self) {
         self.await_descriptors_released();
         assert_eq!(self.ask(get("/plaintext")).body, b"Hello, World!", "a new client is served");
+        self.end();
+    }
+
+    /// The end of that.
+    #[track_caller]
+    pub fn end(self) {
         let grown = self.grown();
         assert!(grown < MEMORY_LEFT, "{grown} KiB more than at the start");
         self.process.signal(Signal::TERM);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Other people's clients and proxies against the demo server: curl, wrk, ab, h2load, Python's http.client, nginx, haproxy.
+# Other people's clients and proxies against the demo server: curl, wrk, ab, h2load, Python's http.client and websockets,
+# openssl, nginx, haproxy.
 #
 #   tests/peers/run.sh                 builds examples/http_server and starts it
 #   tests/peers/run.sh PROGRAM         starts this one, which takes the same options
@@ -28,6 +29,16 @@ need ab apache2-utils
 need h2load nghttp2-client
 need nginx nginx-light
 need haproxy haproxy
+need openssl openssl
+# Debian's package is for Debian's Python, which need not be the first.
+python=
+for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import websockets' 2>/dev/null; then python=$candidate; break; fi
+done
+if [ -z "$python" ] && command -v apt-get >/dev/null; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-websockets >/dev/null 2>&1
+    if /usr/bin/python3 -c 'import websockets' 2>/dev/null; then python=/usr/bin/python3; fi
+fi
 
 dir=$(mktemp -d)
 results=$dir/results
@@ -113,11 +124,12 @@ there() { # there METHOD PATH: somebody answers that
     [ "$code" != 404 ]
 }
 left_out() { echo "left out $1: it is not there"; }
-files= uploads= forms= events=
+files= uploads= forms= events= sockets=
 [ -z "$server" ] || [ ! -e "$dir/root" ] || ! there GET /files/page.html || files=yes
 [ -z "$server" ] || ! there PUT /upload/try || uploads=yes
 ! there POST /form || forms=yes
 ! there GET '/events?ms=50' || events=yes
+! there GET /ws || sockets=yes
 
 head -c 65536 /dev/urandom >"$dir/small"
 head -c 1048576 /dev/urandom >"$dir/middle"
@@ -200,6 +212,25 @@ curl_file_range() {
     get -r 1000-1999 -D "$dir/head" -o "$dir/back" "$url/files/file.bin" && has "$dir/head" '^HTTP/1.1 206' \
         && cmp <(tail -c +1001 "$dir/root/file.bin" | head -c 1000) "$dir/back"
 }
+curl_file_ranges() { # Several parts, the end, behind the end, and going on with half a download.
+    get -r 0-9,299990-299999 -D "$dir/head" -o "$dir/back" "$url/files/file.bin" && has "$dir/head" '^HTTP/1.1 206' \
+        && has "$dir/head" '^content-type: multipart/byteranges' && [ "$(grep -ac '^Content-Range: bytes' "$dir/back")" = 2 ] \
+        && get -r -100 -o "$dir/back" "$url/files/file.bin" && cmp <(tail -c 100 "$dir/root/file.bin") "$dir/back" \
+        && status 416 -r 300000- "$url/files/file.bin" && head -c 123456 "$dir/root/file.bin" >"$dir/back" \
+        && get -C - -o "$dir/back" "$url/files/file.bin" && cmp "$dir/root/file.bin" "$dir/back"
+}
+curl_file_times() { # -z asks for what is newer; -R and --etag-compare go by what was said.
+    get -R -o "$dir/back" --etag-save "$dir/etag" "$url/files/file.bin" && [ "$(stat -c %Y "$dir/back")" = "$(stat -c %Y "$dir/root/file.bin")" ] \
+        && status 304 -z "$dir/back" "$url/files/file.bin" && status 304 --etag-compare "$dir/etag" "$url/files/file.bin" \
+        && status 200 -z 'Thu, 01 Jan 1970 00:00:00 GMT' "$url/files/file.bin"
+}
+curl_file_head() { get -I "$url/files/file.bin" >"$dir/head" && has "$dir/head" '^content-length: 300000' && has "$dir/head" '^accept-ranges: bytes'; }
+curl_listing() { get -o "$dir/back" "$url/files/" && has "$dir/back" 'file\.bin' && status 301 "$url/files"; }
+curl_upload_again() {
+    status 204 -T "$dir/small" "$url/upload/middle.bin" && cmp "$dir/small" "$dir/uploads/middle.bin" \
+        && status 412 -H 'If-None-Match: *' -T "$dir/middle" "$url/upload/middle.bin" && cmp "$dir/small" "$dir/uploads/middle.bin" \
+        && status 201 -H 'Transfer-Encoding: chunked' -T - "$url/upload/chunked.bin" <"$dir/middle" && cmp "$dir/middle" "$dir/uploads/chunked.bin"
+}
 curl_file_conditional() {
     local etag
     etag=$(get -I "$url/files/file.bin" | tr -d '\r' | sed -n 's/^etag: //Ip')
@@ -218,7 +249,8 @@ curl_errors() {
     status 404 "$url/nothing-here" && status 414 "$url$target" && status '501|405' -X FROBNICATE "$url/plaintext" \
         && status '405|501' -X TRACE "$url/plaintext"
 }
-curl_too_large() { status 413 -H 'Expect:' --data-binary "@$dir/nine" "$url/form"; }
+# Whoever sends it all without waiting to be told may lose the answer: the server reads no more than a little of the rest.
+curl_too_large() { status 413 -H 'Expect: 100-continue' --data-binary "@$dir/nine" "$url/form"; }
 curl_large_head() {
     local value fields=() n
     value=$(head -c 70000 /dev/zero | tr '\0' a)
@@ -244,9 +276,12 @@ else
 fi
 check 'curl: 100 MB, known length' curl_large_fixed
 check 'curl: 100 MB, chunked' curl_large_chunked
-if [ -n "$uploads" ]; then check 'curl: upload' curl_upload; else left_out '/upload'; fi
+if [ -n "$uploads" ]; then
+    check 'curl: upload' curl_upload
+    check 'curl: upload again' curl_upload_again
+else left_out '/upload'; fi
 if [ -n "$files" ]; then
-    for name in file file_range file_conditional; do check "curl: ${name//_/ }" "curl_$name"; done
+    for name in file file_head file_range file_ranges file_conditional file_times listing; do check "curl: ${name//_/ }" "curl_$name"; done
 else
     left_out '/files'
 fi
@@ -287,6 +322,80 @@ timeout 60 python3 "$here/client.py" all "$at" 2>"$dir/python.err" | tee -a "$re
 code=${PIPESTATUS[0]}
 [ "$code" -eq 0 ] || say "FAILED python: it ended with $code (124: too slow) $(tail -1 "$dir/python.err")"
 
+# --- Python's websockets.
+
+ws_peer() { # ws_peer URL NAME [CA]
+    timeout 120 "$python" "$here/ws.py" client "$@" 2>"$dir/python.err" | tee -a "$results"
+    local code=${PIPESTATUS[0]}
+    [ "$code" -eq 0 ] || say "FAILED $2: websockets: it ended with $code (124: too slow) $(tail -1 "$dir/python.err")"
+}
+if [ -z "$sockets" ]; then left_out '/ws'; elif [ -z "$python" ]; then echo 'left out websockets: it is not installed'; else ws_peer "ws://$at/ws" plain; fi
+
+# --- HTTPS: curl, openssl, wrk, and what is not HTTPS.
+
+tls_starts() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -addext basicConstraints=critical,CA:false -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null || return
+    "$program" --listen 127.0.0.1:0 --tls-cert "$dir/cert.pem" --tls-key "$dir/key.pem" "${options[@]}" >"$dir/tls.out" 2>"$dir/tls.err" </dev/null &
+    echo $! >"$dir/tls.pid"
+    wait_until 10 grep -q '^listening on https://' "$dir/tls.out" || { echo "it does not start: $(cat "$dir/tls.err")"; return 1; }
+    secure=$(sed -n '1s|^listening on https://127.0.0.1:||p' "$dir/tls.out")
+}
+sget() { get --cacert "$dir/cert.pem" --resolve "localhost:$secure:127.0.0.1" "$@"; }
+surl() { echo "https://localhost:$secure$1"; }
+tls_get() {
+    is "$(sget -w ' %{http_version} %{ssl_verify_result}' "$(surl /plaintext)")" "$hello 1.1 0" && is "$(sget --http1.1 "$(surl /plaintext)")" "$hello" \
+        && is "$(sget --http2 -w ' %{http_version}' "$(surl /plaintext)")" "$hello 1.1" && is "$(get -k "https://127.0.0.1:$secure/plaintext")" "$hello"
+}
+tls_versions() {
+    is "$(sget --tlsv1.3 "$(surl /plaintext)")" "$hello" && is "$(sget --tls-max 1.2 "$(surl /plaintext)")" "$hello" \
+        && ! sget --tls-max 1.1 "$(surl /plaintext)" >/dev/null 2>&1 && ! get "https://localhost:$secure/" >/dev/null 2>&1
+}
+tls_reuse() { is "$(sget -w '%{num_connects}' -o /dev/null -o /dev/null "$(surl /plaintext)" "$(surl /json)")" 10 'connects per request'; }
+tls_echo() { sget -H 'Expect:' --data-binary "@$dir/middle" -o "$dir/back" "$(surl /echo)" && cmp "$dir/middle" "$dir/back"; }
+tls_file() { sget -o "$dir/back" "$(surl /files/file.bin)" && cmp "$dir/root/file.bin" "$dir/back" && sget -r 5-9 -o "$dir/back" "$(surl /files/file.bin)" && is "$(wc -c <"$dir/back")" 5; }
+tls_upload() { sget -f -T "$dir/middle" -o /dev/null "$(surl /upload/secure.bin)" && cmp "$dir/middle" "$dir/uploads/secure.bin"; }
+tls_plain() { status '400|301|308' "http://127.0.0.1:$secure/plaintext"; }
+tls_openssl() { # SNI and ALPN; what nobody speaks is not agreed on; nothing more after the end.
+    local ask="timeout 10 openssl s_client -connect 127.0.0.1:$secure -servername localhost -CAfile $dir/cert.pem -verify_return_error"
+    $ask -alpn h2,http/1.1 <<<Q >"$dir/log" 2>&1
+    has "$dir/log" 'ALPN protocol: http/1.1' && has "$dir/log" 'Verify return code: 0' || return
+    $ask -tls1_2 -alpn http/1.1 <<<Q >"$dir/log" 2>&1
+    has "$dir/log" 'Protocol *: TLSv1.2' || return
+    printf 'GET /plaintext HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' | $ask -quiet -ign_eof >"$dir/log" 2>"$dir/head"
+    has "$dir/log" 'Hello, World!' && lacks "$dir/head" 'unexpected eof'
+}
+tls_h2_alone() {
+    timeout 10 openssl s_client -connect "127.0.0.1:$secure" -servername localhost -alpn h2 <<<Q >"$dir/log" 2>&1
+    has "$dir/log" 'no application protocol|No ALPN negotiated'
+}
+tls_reload() { # The same name with another certificate.
+    local before
+    before=$(openssl x509 -in "$dir/cert.pem" -noout -serial)
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+        -addext basicConstraints=critical,CA:false -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null || return
+    kill -HUP "$tls_server"
+    wait_until 5 grep -q 'read again' "$dir/tls.err" || { echo 'it does not read it'; return 1; }
+    is "$(sget "$(surl /plaintext)")" "$hello" && [ "$(openssl x509 -in "$dir/cert.pem" -noout -serial)" != "$before" ]
+}
+secure= tls_server=
+if [ -z "$server" ] || ! { "$program" --tls-cert x --tls-key y 2>&1 || :; } | grep -qv 'built without TLS'; then
+    left_out HTTPS
+else
+    check 'tls: start' tls_starts
+    # It was started in a subshell, which had the number.
+    secure=$(sed -n '1s|^listening on https://127.0.0.1:||p' "$dir/tls.out")
+fi
+if [ -n "$secure" ]; then
+    tls_server=$(cat "$dir/tls.pid")
+    pids+=("$tls_server")
+    for name in get versions reuse echo file upload plain openssl h2_alone; do check "tls: ${name//_/ }" "tls_$name"; done
+    check 'tls: wrk' wrk_plain "https://127.0.0.1:$secure/plaintext"
+    [ -z "$python" ] || [ -z "$sockets" ] || ws_peer "wss://127.0.0.1:$secure/ws" tls "$dir/cert.pem"
+    check 'tls: another certificate' tls_reload
+    kill "$tls_server" 2>/dev/null
+fi
+
 # --- Front proxies. Both keep connections to the server.
 
 user=
@@ -318,6 +427,12 @@ http {
             proxy_buffering off;
             # A failure is to be seen, not to be tried again.
             proxy_next_upstream off;
+        }
+        location /ws {
+            proxy_pass http://server;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade \$http_upgrade;
+            proxy_set_header Connection "upgrade";
         }
     }
 }
@@ -354,6 +469,11 @@ through_chunked() {
 through_errors() {
     status 404 --unix-socket "$dir/$1.sock" http://x/nothing-here && status 405 --unix-socket "$dir/$1.sock" -X DELETE http://x/plaintext
 }
+through_events() { # One by one as they are sent, not when there are many.
+    timeout 10 curl -sSN -m 1 --unix-socket "$dir/$1.sock" -D "$dir/head" 'http://x/events?ms=50' >"$dir/events" 2>/dev/null
+    has "$dir/head" '^content-type: text/event-stream' && { [ "$(grep -c '^data:' "$dir/events")" -ge 3 ] || { echo 'fewer than 3 events'; false; }; }
+}
+through_range() { get --unix-socket "$dir/$1.sock" -r 1000-1999 -o "$dir/back" http://x/files/file.bin && cmp <(tail -c +1001 "$dir/root/file.bin" | head -c 1000) "$dir/back"; }
 # One way only: proxies need not pass on a reply while the request still comes.
 through_upload() { get --unix-socket "$dir/$1.sock" -f -o /dev/null -T "$dir/large" "http://x/upload/$1" && cmp "$dir/large" "$dir/uploads/$1"; }
 for proxy in nginx haproxy; do
@@ -362,7 +482,10 @@ for proxy in nginx haproxy; do
         continue
     fi
     for name in head fixed chunked errors; do check "$proxy: $name" "through_$name" "$proxy"; done
+    [ -z "$events" ] || check "$proxy: events" through_events "$proxy"
+    [ -z "$files" ] || check "$proxy: range" through_range "$proxy"
     [ -z "$uploads" ] || check "$proxy: 100 MB, uploaded" through_upload "$proxy"
+    [ -z "$sockets" ] || [ -z "$python" ] || ws_peer "unix:$dir/$proxy.sock" "$proxy"
     timeout 40 python3 "$here/client.py" mixed "unix:$dir/$proxy.sock" "$proxy" 2>"$dir/python.err" | tee -a "$results"
     code=${PIPESTATUS[0]}
     [ "$code" -eq 0 ] || say "FAILED $proxy: the client ended with $code (124: too slow) $(tail -1 "$dir/python.err")"

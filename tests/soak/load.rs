@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,14 +11,18 @@ use std::time::{Duration, Instant};
 use crate::Stretch;
 use crate::client::{Client, get, post, shown};
 use crate::random::Random;
-use crate::words::{ms, until};
+use crate::words::{PATIENCE, ms, until};
+use crate::ws::{self, Ws};
 
 const THREADS: usize = 10;
 const CONNECTIONS: usize = 50;
 /// How many requests a connection lives for, at most.
 const REQUESTS: usize = 40;
 
-const KINDS: [&str; 5] = ["plain", "echo", "stream", "suspended", "abort"];
+/// The lengths of the files, whose names are numbers; the last is the longest.
+const FILES: [usize; 5] = [0, 100, 16 * 1024 + 1, 300_000, 3_000_000];
+
+const KINDS: [&str; 7] = ["plain", "echo", "stream", "suspended", "file", "ws", "abort"];
 
 #[derive(Default)]
 struct Shared {
@@ -26,7 +31,7 @@ struct Shared {
     parked: AtomicUsize,
     /// A new connection may be closed instead of being served.
     refused: AtomicBool,
-    asked: [AtomicU64; 5],
+    asked: [AtomicU64; KINDS.len()],
     connected: AtomicU64,
     failures: Mutex<Vec<String>>,
     /// Microseconds of plain requests, by the second in which they were asked.
@@ -43,20 +48,27 @@ pub struct Load {
 /// What plain requests took.
 pub struct Times {
     seconds: Vec<Vec<u32>>,
-    asked: [u64; 5],
+    asked: [u64; KINDS.len()],
     connected: u64,
 }
 
 impl Load {
-    pub fn start(address: SocketAddr) -> Self {
+    /// Against a server whose root this is.
+    pub fn start(address: SocketAddr, root: &Path) -> Self {
         let shared = Arc::new(Shared::default());
         let mut seeds = Random::seeded("soak");
+        let content = Arc::new(Random::fixed(1).bytes(FILES[FILES.len() - 1]));
+        for (name, length) in FILES.iter().enumerate() {
+            std::fs::write(root.join(name.to_string()), &content[..*length]).unwrap();
+        }
         let start = Instant::now();
         let threads = (0..THREADS).map(|_| {
             let (shared, seed) = (Arc::clone(&shared), seeds.number());
+            let content = Arc::clone(&content);
             std::thread::spawn(move || {
                 let clients = (0..CONNECTIONS).map(|_| None).collect();
-                Worker { address, shared, random: Random::fixed(seed), clients, start }.run();
+                Worker { address, shared, random: Random::fixed(seed), clients, content, start }
+                    .run();
             })
         });
         let threads = threads.collect();
@@ -115,6 +127,8 @@ struct Worker {
     random: Random,
     /// Each with the number of requests it is still good for.
     clients: Vec<Option<(Client, usize)>>,
+    /// Of the longest file; the others begin like it.
+    content: Arc<Vec<u8>>,
     start: Instant,
 }
 
@@ -156,11 +170,13 @@ impl Worker {
             }
         };
         let kind = match self.random.below(100) {
-            0..60 => 0,
-            60..80 => 1,
-            80..90 => 2,
-            90..95 => 3,
-            _ => 4,
+            0..55 => 0,
+            55..73 => 1,
+            73..82 => 2,
+            82..86 => 3,
+            86..90 => 4,
+            90..95 => 5,
+            _ => 6,
         };
         self.shared.asked[kind].fetch_add(1, Relaxed);
         match kind {
@@ -168,6 +184,12 @@ impl Worker {
             1 => self.echo(&mut client)?,
             2 => self.stream(&mut client)?,
             3 => self.suspended(&mut client)?,
+            4 => self.file(&mut client)?,
+            5 => {
+                // It is no connection for requests any more.
+                self.websocket(client)?;
+                return Ok(());
+            }
             _ => {
                 self.abort(client);
                 return Ok(());
@@ -179,8 +201,17 @@ impl Worker {
         Ok(())
     }
 
-    /// Sends and takes the answer, reading while it writes.
     fn ask(&mut self, client: &mut Client, request: &[u8]) -> Result<Vec<u8>, Refused> {
+        self.ask_for(client, request, 200)
+    }
+
+    /// Sends and takes the answer, reading while it writes.
+    fn ask_for(
+        &mut self,
+        client: &mut Client,
+        request: &[u8],
+        status: u16,
+    ) -> Result<Vec<u8>, Refused> {
         let line = || request[..request.len().min(60)].escape_ascii();
         for piece in request.chunks(65_536) {
             client.offer(piece).map_err(|error| Refused(format!("{}: {error}", line())))?;
@@ -189,7 +220,7 @@ impl Worker {
         let response = client.try_response();
         let response =
             response.map_err(|ending| Refused(format!("{}: {}", line(), shown(&ending))))?;
-        assert_eq!(response.status, 200, "{}", line());
+        assert_eq!(response.status, status, "{}", line());
         Ok(response.body)
     }
 
@@ -253,6 +284,75 @@ impl Worker {
             let response =
                 response.map_err(|ending| Refused(format!("behind: {}", shown(&ending))))?;
             assert_eq!(response.body, expected);
+        }
+        Ok(())
+    }
+
+    /// A file, or a part of it.
+    fn file(&mut self, client: &mut Client) -> Result<(), Refused> {
+        let content = Arc::clone(&self.content);
+        let name = self.random.below(FILES.len());
+        let content = &content[..FILES[name]];
+        let target = format!("/files/{name}");
+        if content.is_empty() || self.random.one_in(2) {
+            let body = self.ask(client, &get(&target))?;
+            assert!(body == content, "another file {name}");
+            return Ok(());
+        }
+        let first = self.random.below(content.len());
+        let last = first + self.random.below(content.len() - first);
+        let range = format!("Range: bytes={first}-{last}\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{range}\r\n");
+        let body = self.ask_for(client, request.as_bytes(), 206)?;
+        assert!(body == content[first..=last], "another part of file {name}");
+        Ok(())
+    }
+
+    /// A few messages that come back, and an end in one of several ways.
+    fn websocket(&mut self, mut client: Client) -> Result<(), Refused> {
+        client.offer(ws::handshake("")).map_err(|error| Refused(format!("WebSocket: {error}")))?;
+        let response = client.try_response();
+        let response =
+            response.map_err(|ending| Refused(format!("WebSocket: {}", shown(&ending))))?;
+        assert_eq!(response.status, 101);
+        let mut socket = Ws::on(client);
+        for _ in 0..self.random.below(8) {
+            let most = *self.random.of(&[10, 1000, 200_000]);
+            let length = self.random.below(most);
+            let message = self.random.bytes(length);
+            // In pieces now and then, with a ping between them.
+            let (one, other) = message.split_at(self.random.below(length + 1));
+            let bytes = match self.random.one_in(3) {
+                true => {
+                    let ping = ws::frame(ws::FIN | ws::PING, b"soak");
+                    [ws::frame(ws::BINARY, one), ping, ws::frame(ws::FIN, other)].concat()
+                }
+                false => ws::frame(ws::FIN | ws::BINARY, &message),
+            };
+            let refused = |what: String| Refused(format!("WebSocket: {what}"));
+            socket.client.offer(bytes).map_err(|error| refused(error.to_string()))?;
+            loop {
+                let frame = socket.try_frame(PATIENCE);
+                let frame = frame.map_err(|ending| refused(shown(&ending)))?;
+                if frame.first == ws::FIN | ws::PONG {
+                    assert_eq!(frame.payload, b"soak");
+                    continue;
+                }
+                assert_eq!(frame.first, ws::FIN | ws::BINARY);
+                assert!(frame.payload == message, "a message of {length} bytes came back changed");
+                break;
+            }
+        }
+        match self.random.below(3) {
+            0 => socket.client.reset(),
+            1 => drop(socket),
+            _ => {
+                let _ = socket.client.offer(ws::frame(ws::FIN | ws::CLOSE, &[3, 232]));
+                match socket.try_frame(PATIENCE) {
+                    Ok(frame) => assert_eq!(frame.first, ws::FIN | ws::CLOSE),
+                    Err(ending) => return Err(Refused(format!("goodbye: {}", shown(&ending)))),
+                }
+            }
         }
         Ok(())
     }

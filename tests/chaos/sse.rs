@@ -1,0 +1,139 @@
+//! Scenario `sse` (R2, R7, R12): event streams that nobody reads, that many read, and their end.
+
+use rustix::process::Signal;
+
+use crate::client::shown;
+use crate::{Client, Ending, PATIENCE, Server, get, ms, on_both, secs, until, until_within};
+
+/// Opens a stream and takes its head.
+#[track_caller]
+fn open(mut client: Client, target: &str, fields: &str) -> Client {
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: chaos\r\n{fields}\r\n"));
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(head.to_ascii_lowercase().contains("content-type: text/event-stream"), "{head}");
+    client
+}
+
+/// The numbers of the events in what came of a stream in chunks.
+fn numbers(bytes: &[u8]) -> Vec<u64> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().filter_map(|line| line.strip_prefix("data: event "));
+    lines.map(|number| number.trim().parse().unwrap()).collect()
+}
+
+/// What comes in that time.
+#[track_caller]
+fn listen(client: &mut Client, time: std::time::Duration) -> Vec<u8> {
+    match client.end_within(time) {
+        Ending::Open(bytes) => bytes,
+        ending => panic!("the stream ended: {}", shown(&ending)),
+    }
+}
+
+on_both! {
+    fn many_streams_have_every_event_once_and_in_order(backend) {
+        let server = Server::on(backend, &[]);
+        let others = server.bystander();
+        let mut all: Vec<Client> = (0..100).map(|_| open(server.client(), "/events?ms=50", "")).collect();
+        std::thread::sleep(ms(500));
+        for client in &mut all {
+            let numbers = numbers(&listen(client, ms(5)));
+            assert!(numbers.len() >= 3, "{numbers:?}");
+            let expected: Vec<u64> = (1..=numbers.len() as u64).collect();
+            assert_eq!(numbers, expected);
+        }
+        drop(all);
+        others.was_served();
+        server.finish();
+    }
+}
+
+on_both! {
+    /// Cut, or waited for, as the server likes; its memory is bounded, and its time.
+    fn who_never_reads_costs_the_caps(backend) {
+        let server = Server::on(backend, &["--write-timeout", "2"]);
+        let others = server.bystander();
+        let mut all: Vec<Client> = (0..20).map(|_| open(server.narrow_client(), "/events?ms=1", "")).collect();
+        std::thread::sleep(ms(1500));
+        assert!(server.grown() < 20 * 400, "{} KiB for twenty who do not read", server.grown());
+        // Two leave each in their way, the others are cut off some time.
+        all.pop().unwrap().reset();
+        drop(all.pop());
+        drop(all);
+        others.was_served();
+        server.await_descriptors_released();
+        // Their timers are gone as well.
+        until("the server rests", || {
+            server.process.used_during(|| std::thread::sleep(ms(100))).time < ms(40)
+        });
+        let used = server.process.used_during(|| std::thread::sleep(ms(1000)));
+        assert!(used.time < ms(20) && used.sleeps < 20, "{used:?} in a second at rest");
+        server.finish();
+    }
+}
+
+on_both! {
+    fn streams_end_in_order_when_the_server_does(backend) {
+        let server = Server::on(backend, &["--drain-timeout", "20"]);
+        let mut all: Vec<Client> = Vec::new();
+        for target in ["/events?ms=20", "/events?ms=60000", "/stats/events?ms=100"] {
+            for _ in 0..5 {
+                all.push(open(server.client(), target, ""));
+            }
+        }
+        std::thread::sleep(ms(100));
+        let start = std::time::Instant::now();
+        server.process.signal(Signal::TERM);
+        for client in &mut all {
+            match client.end_within(PATIENCE) {
+                // The last chunk was sent: it is an end, and not a cut.
+                Ending::Eof(bytes) => assert!(bytes.ends_with(b"0\r\n\r\n"), "{}", bytes.escape_ascii()),
+                ending => panic!("{}", shown(&ending)),
+            }
+        }
+        assert_eq!(server.exit_within(secs(5)).code(), Some(0));
+        assert!(start.elapsed() < secs(5), "{:?}", start.elapsed());
+    }
+}
+
+/// One that does not read does not keep the server.
+#[test]
+fn a_stream_that_nobody_reads_does_not_hold_up_the_end() {
+    let server = Server::start(&["--drain-timeout", "1"]);
+    let stuck = open(server.narrow_client(), "/events?ms=1", "");
+    std::thread::sleep(ms(700));
+    server.process.signal(Signal::TERM);
+    assert_eq!(server.exit_within(secs(5)).code(), Some(0));
+    drop(stuck);
+}
+
+#[test]
+fn who_comes_back_goes_on_where_it_was_and_nonsense_does_not_matter() {
+    let server = Server::start(&[]);
+    let mut client = open(server.client(), "/events?ms=10", "Last-Event-ID: 41\r\n");
+    until_within(PATIENCE, "an event", || client.is_told(ms(100)));
+    assert_eq!(numbers(&listen(&mut client, ms(200))).first(), Some(&42));
+    let long = "9".repeat(7000);
+    for id in [
+        "",
+        "x",
+        "-1",
+        "1.5",
+        "18446744073709551614",
+        "18446744073709551615",
+        "18446744073709551616",
+        &long,
+        "\u{1F600}",
+    ] {
+        let mut client =
+            open(server.client(), "/events?ms=10", &format!("Last-Event-ID: {id}\r\n"));
+        let numbers = numbers(&listen(&mut client, ms(60)));
+        assert!(numbers.iter().all(|number| *number > 0), "{id}: {numbers:?}");
+    }
+    for query in ["ms=0", "ms=-1", "ms=x", "ms=99999999999999999999"] {
+        assert_eq!(server.ask(get(&format!("/events?{query}"))).status, 400, "{query}");
+    }
+    drop(client);
+    server.finish();
+}
