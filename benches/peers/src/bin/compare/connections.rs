@@ -20,6 +20,9 @@ pub struct Job {
     pub numbers: Box<dyn Fn(u64) -> Vec<String>>,
     /// `Own`: the figures of the load.
     pub meter: Meter,
+    /// The load has no processor of its own. What one of them sends then never wakes a processor for the other one, which
+    /// costs more than small requests do, and hits whoever answers faster than the load asks.
+    pub on_one_processor: bool,
     /// A program of others that the load starts, if any.
     pub load_tool: Option<&'static str>,
     pub figures: Vec<Figure>,
@@ -46,6 +49,7 @@ fn echo(quick: bool) -> Vec<Job> {
             numbers: Box::new(move |_| words(format!("{connections} {messages}"))),
             meter: Meter::Own,
             load_tool: None,
+            on_one_processor: false,
             figures: vec![
                 Figure::new(&label("ns CPU of the server per message"), "cpu_ns", 0)
                     .must(Times(1.0, "libevent")),
@@ -71,6 +75,7 @@ fn counted(
         numbers: Box::new(move |messages| words(format!("{connections} {messages}"))),
         meter: meter(Difference { few: 2000, many: 22_000, units_per_round: 1 }),
         load_tool: None,
+        on_one_processor: false,
         figures,
     }
 }
@@ -111,6 +116,7 @@ fn stream(_quick: bool) -> Vec<Job> {
         numbers: Box::new(|_| words("1024".into())),
         meter: Meter::Own,
         load_tool: None,
+        on_one_processor: false,
         figures: vec![
             Figure::new(&label("ms CPU of the server"), "cpu_ms", 0).must(Times(1.0, "libevent")),
             Figure::new(&label("ms wall"), "wall_ms", 0).must(Times(1.0, "libevent")),
@@ -136,6 +142,7 @@ fn idle(_quick: bool) -> Vec<Job> {
             numbers: Box::new(move |_| words(connections.to_string())),
             meter: Meter::Own,
             load_tool: None,
+            on_one_processor: false,
             figures: vec![
                 figure("never used", "RSS", "unused_rss"),
                 figure("never used", "PSS", "unused_pss"),

@@ -121,6 +121,33 @@ pub fn build_http_servers(notes: &mut Vec<String>) -> Result<Servers, String> {
     Ok(Servers { contenders, load })
 }
 
+/// Where they serve files or HTTPS: the same program, fewer of them.
+fn build_some_http_servers(names: &[&'static str]) -> Result<Servers, String> {
+    let directory = own_directory()?;
+    let serve = build_rust_program(&directory, "serve-http")?;
+    let load = build_rust_program(&directory, "load-http")?;
+    let contenders = names.iter().map(|name| rust_contender(&serve, name)).collect();
+    Ok(Servers { contenders, load })
+}
+
+pub fn build_file_servers(_notes: &mut Vec<String>) -> Result<Servers, String> {
+    build_some_http_servers(&["floor", "nginx", "ours"])
+}
+
+pub fn build_https_servers(_notes: &mut Vec<String>) -> Result<Servers, String> {
+    build_some_http_servers(&["floor", "hyper", "nginx", "ours"])
+}
+
+/// Where they speak WebSocket.
+pub fn build_websocket_servers(_notes: &mut Vec<String>) -> Result<Servers, String> {
+    let directory = own_directory()?;
+    let serve = build_rust_program(&directory, "serve-ws")?;
+    let load = build_rust_program(&directory, "load-ws")?;
+    let names = ["floor", "tungstenite", "tungstenite-4k", "fastwebsockets", "ours"];
+    let contenders = names.map(|name| rust_contender(&serve, name)).into();
+    Ok(Servers { contenders, load })
+}
+
 fn own_directory() -> Result<PathBuf, String> {
     let mut here = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
     if here.pop() { Ok(here) } else { Err("own path has no parent".into()) }
@@ -146,6 +173,8 @@ fn build_rust_program(directory: &Path, name: &str) -> Result<PathBuf, String> {
         (cfg!(feature = "http"), "http"),
         (cfg!(feature = "hyper"), "hyper"),
         (cfg!(feature = "actix"), "actix"),
+        (cfg!(feature = "tls"), "tls"),
+        (cfg!(feature = "websocket"), "websocket"),
     ] {
         if is_on {
             cargo.args(["--features", feature]);

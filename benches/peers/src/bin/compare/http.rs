@@ -24,7 +24,7 @@ const DEPTH: u64 = 16;
 const PLAINTEXT: &str = "plaintext";
 const ECHO: &str = "echo";
 
-fn job(title: &str, mode: &'static str, subject: &'static str, figures: Vec<Figure>) -> Job {
+pub fn job(title: &str, mode: &'static str, subject: &'static str, figures: Vec<Figure>) -> Job {
     Job {
         title: title.to_owned(),
         mode,
@@ -32,12 +32,17 @@ fn job(title: &str, mode: &'static str, subject: &'static str, figures: Vec<Figu
         numbers: Box::new(|_| Vec::new()),
         meter: Meter::Own,
         load_tool: None,
+        on_one_processor: false,
         figures,
     }
 }
 
-fn given(numbers: String, job: Job) -> Job {
+pub fn given(numbers: String, job: Job) -> Job {
     Job { numbers: Box::new(move |_| words(numbers.clone())), ..job }
+}
+
+pub fn on_one_processor(job: Job) -> Job {
+    Job { on_one_processor: true, ..job }
 }
 
 /// Counts per request, as the difference of two runs.

@@ -5,10 +5,13 @@
 mod connections;
 mod contenders;
 mod figures;
+mod files;
 mod http;
+mod https;
 mod measure;
 mod pairs;
 mod table;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -54,7 +57,7 @@ fn parse_options() -> Result<Options, String> {
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {
-    let subjects = connections::SUBJECTS.iter().chain(http::SUBJECTS);
+    let subjects = FAMILIES.iter().flat_map(|family| family.subjects);
     TABLES.iter().map(|table| table.name).chain(subjects.map(|subject| subject.name))
 }
 
@@ -134,6 +137,21 @@ const FAMILIES: &[Family] = &[
         subjects: http::SUBJECTS,
         build: contenders::build_http_servers,
         ratios: &[("hyper", "floor"), ("nginx", "floor"), ("ours", "floor"), ("ours", "hyper")],
+    },
+    Family {
+        subjects: files::SUBJECTS,
+        build: contenders::build_file_servers,
+        ratios: &[("nginx", "floor"), ("ours", "floor"), ("ours", "nginx")],
+    },
+    Family {
+        subjects: https::SUBJECTS,
+        build: contenders::build_https_servers,
+        ratios: &[("hyper", "floor"), ("ours", "floor"), ("ours", "hyper")],
+    },
+    Family {
+        subjects: websocket::SUBJECTS,
+        build: contenders::build_websocket_servers,
+        ratios: &[("tungstenite-4k", "floor"), ("ours", "floor"), ("ours", "tungstenite-4k")],
     },
 ];
 

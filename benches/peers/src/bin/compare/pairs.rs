@@ -165,7 +165,8 @@ fn run(
     let mut line: Vec<OsString> = vec![servers.load.clone().into(), job.subject.into()];
     line.extend([address.port.to_string(), address.pid.to_string()].map(OsString::from));
     line.extend((job.numbers)(messages).into_iter().map(OsString::from));
-    let mut load = Running::start(&line, 1).map_err(failed)?;
+    let side = usize::from(!job.on_one_processor);
+    let mut load = Running::start(&line, side).map_err(failed)?;
     let mut said = load.stdout()?;
     let (status, complaints) = load.wait(PATIENCE).map_err(failed)?;
     if !status.success() {

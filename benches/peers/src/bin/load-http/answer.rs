@@ -3,14 +3,13 @@
 //! The first answer is read as HTTP and judged. Every other one must be the same, byte for byte but for the time of day: that
 //! is as strict and costs next to nothing.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Read;
 use std::ops::Range;
 use std::{io, str};
 
-use crate::client::{self, PATIENCE};
+use crate::client::{self, Client, PATIENCE, Stream};
 use crate::server::Server;
-use crate::wrong;
+use crate::{served, wrong};
 
 /// As `wrk` asks.
 const GET: &str = "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n";
@@ -54,6 +53,16 @@ impl Request {
         Self::new(bytes, 1, body, false)
     }
 
+    /// A file of so many KiB.
+    pub fn file(kib: u64) -> Self {
+        let name = served::name(kib);
+        let bytes = format!("GET /files/{name} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n");
+        let size = (kib * 1024) as usize;
+        let mut expected = served::pattern(0).repeat(size.div_ceil(served::PERIOD));
+        expected.truncate(size);
+        Self::new(bytes.into_bytes(), 1, expected, false)
+    }
+
     fn new(one: Vec<u8>, depth: usize, expected: Vec<u8>, closes: bool) -> Self {
         Self { bytes: one.repeat(depth), depth, one, expected, closes }
     }
@@ -69,22 +78,27 @@ pub struct Answer {
 impl Answer {
     /// Asks once, over a connection that ends with it.
     pub fn learn(server: &Server, request: &Request) -> io::Result<Self> {
-        let mut socket = client::connect_first(server)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(&request.one)?;
+        Self::learn_over(client::connect_first(server)?, request)
+    }
+
+    /// The same over a connection that is there.
+    pub fn learn_over(mut stream: impl Stream, request: &Request) -> io::Result<Self> {
+        stream.socket().set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(&request.one)?;
+        let most = MOST + request.expected.len();
         let mut bytes = Vec::new();
         let body = loop {
             if let Some(body) = parse(&bytes).map_err(|what| unlike(what, &bytes))? {
                 break body;
             }
-            if !receive(&mut socket, &mut bytes)? {
+            if !receive(&mut stream, &mut bytes, most)? {
                 return Err(unlike("the server closed the connection", &bytes));
             }
         };
         if body != request.expected {
             return Err(unlike("the body is not what was to come", &bytes));
         }
-        if request.closes && receive(&mut socket, &mut bytes)? {
+        if request.closes && receive(&mut stream, &mut bytes, most)? {
             return Err(unlike("more follows the last answer", &bytes));
         }
         let time = match field(&bytes, "date") {
@@ -95,6 +109,17 @@ impl Answer {
             None => 0..0,
         };
         Ok(Self { bytes, time })
+    }
+
+    /// What comes before the body.
+    pub fn head(mut self) -> Self {
+        self.bytes.truncate(end_of_head(&self.bytes).unwrap_or_default());
+        self
+    }
+
+    /// How much is missing of what a connection receives.
+    pub fn left(&self, client: &Client) -> usize {
+        self.bytes.len() - client.at()
     }
 
     /// Compares what has come of some answers in a row, of the first of which there were `at` bytes before. Says how many it
@@ -125,11 +150,11 @@ impl Answer {
     }
 }
 
-fn receive(socket: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let mut room = [0; 4096];
-    let count = socket.read(&mut room)?;
+fn receive(stream: &mut impl Read, bytes: &mut Vec<u8>, most: usize) -> io::Result<bool> {
+    let mut room = [0; 64 * 1024];
+    let count = stream.read(&mut room)?;
     bytes.extend_from_slice(&room[..count]);
-    if bytes.len() > MOST {
+    if bytes.len() > most {
         return Err(unlike("the answer does not end", bytes));
     }
     Ok(count > 0)

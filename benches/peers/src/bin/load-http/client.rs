@@ -20,20 +20,45 @@ pub const PATIENCE_MS: i32 = 60_000;
 /// What is read with one call.
 const ROOM: usize = 64 * 1024;
 
+/// What goes over a socket, as it is or encrypted.
+pub trait Stream: Read + Write {
+    fn socket(&self) -> &TcpStream;
+
+    /// Says that nothing follows, and waits; whether nothing came but the end.
+    fn end(&mut self) -> io::Result<bool>;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+
+    fn end(&mut self) -> io::Result<bool> {
+        self.shutdown(Shutdown::Write)?;
+        Ok(self.read(&mut [0; 1])? == 0)
+    }
+}
+
 /// One connection with at most one write's requests on their way.
-pub struct Client {
-    pub socket: TcpStream,
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     /// How much of the first answer that is not complete is there.
     at: usize,
     /// How many answers are to come.
     owed: usize,
 }
 
-impl Client {
+impl<S: Stream> Client<S> {
+    /// On a connection that is there. It does not block from now on.
+    pub fn over(stream: S) -> io::Result<Self> {
+        stream.socket().set_nonblocking(true)?;
+        Ok(Self { stream, at: 0, owed: 0 })
+    }
+
     pub fn send(&mut self, request: &Request) -> io::Result<()> {
         self.owed += request.depth;
         // It always fits the buffer of a connection on which nothing else is on its way.
-        match self.socket.write(&request.bytes)? {
+        match self.stream.write(&request.bytes)? {
             count if count == request.bytes.len() => Ok(()),
             _ => Err(wrong("the system took a part of a request")),
         }
@@ -42,7 +67,19 @@ impl Client {
     /// Takes what has come; how many answers that completes.
     #[inline]
     pub fn receive(&mut self, answer: &Answer, room: &mut Room) -> io::Result<usize> {
-        let count = match self.socket.read(&mut room.0) {
+        self.receive_at_most(ROOM, answer, room)
+    }
+
+    /// The same, of so many bytes.
+    #[inline]
+    pub fn receive_at_most(
+        &mut self,
+        most: usize,
+        answer: &Answer,
+        room: &mut Room,
+    ) -> io::Result<usize> {
+        let most = most.min(ROOM);
+        let count = match self.stream.read(&mut room.0[..most]) {
             Ok(0) => return Err(wrong("the server closed a connection")),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
@@ -59,7 +96,7 @@ impl Client {
     /// Takes what has come on a connection that ends with its answer; whether it has.
     pub fn receive_last(&mut self, answer: &Answer, room: &mut Room) -> io::Result<bool> {
         loop {
-            match self.socket.read(&mut room.0) {
+            match self.stream.read(&mut room.0) {
                 Ok(0) if self.owed == 0 && self.at == 0 => return Ok(true),
                 Ok(0) => return Err(wrong("the server closed a connection before its answer")),
                 Ok(count) => {
@@ -70,6 +107,11 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// How much of the first answer that is not complete is there.
+    pub fn at(&self) -> usize {
+        self.at
     }
 
     /// Whether all that was asked is answered.
@@ -84,8 +126,8 @@ impl Client {
         answer: &Answer,
         room: &mut Room,
     ) -> io::Result<()> {
-        self.socket.set_nonblocking(false)?;
-        self.socket.set_read_timeout(Some(PATIENCE))?;
+        self.stream.socket().set_nonblocking(false)?;
+        self.stream.socket().set_read_timeout(Some(PATIENCE))?;
         self.send(request)?;
         while !self.is_done() {
             let before = (self.owed, self.at);
@@ -95,17 +137,16 @@ impl Client {
                 return Err(wrong("the server owes an answer"));
             }
         }
-        self.socket.set_nonblocking(true)
+        self.stream.socket().set_nonblocking(true)
     }
 
     /// Says that nothing follows, and waits until the server has closed, too.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.socket.set_nonblocking(false)?;
-        self.socket.set_read_timeout(Some(PATIENCE))?;
-        self.socket.shutdown(Shutdown::Write)?;
-        match self.socket.read(&mut [0; 1])? {
-            0 => Ok(()),
-            _ => Err(wrong("the server sends more than it was asked for")),
+        self.stream.socket().set_nonblocking(false)?;
+        self.stream.socket().set_read_timeout(Some(PATIENCE))?;
+        match self.stream.end()? {
+            true => Ok(()),
+            false => Err(wrong("the server sends more than it was asked for")),
         }
     }
 }
@@ -143,9 +184,7 @@ pub fn connect(server: &Server) -> io::Result<TcpStream> {
 
 /// Opens one connection that does not block.
 pub fn open(server: &Server) -> io::Result<Client> {
-    let socket = connect(server)?;
-    socket.set_nonblocking(true)?;
-    Ok(Client { socket, at: 0, owed: 0 })
+    Client::over(connect(server)?)
 }
 
 /// Opens connections, each of which makes one exchange.
@@ -155,13 +194,24 @@ pub fn open_used(
     request: &Request,
     answer: &Answer,
 ) -> io::Result<Vec<Client>> {
+    open_used_with(server, count, request, answer, connect)
+}
+
+/// The same, over connections that are made otherwise.
+pub fn open_used_with<S: Stream>(
+    server: &Server,
+    count: usize,
+    request: &Request,
+    answer: &Answer,
+    connect: impl Fn(&Server) -> io::Result<S>,
+) -> io::Result<Vec<Client<S>>> {
     let mut room = Room::new();
     let mut clients = Vec::with_capacity(count);
     while clients.len() < count {
         let more = CONNECTED_AT_ONCE.min(count - clients.len());
         let fresh = clients.len();
         for _ in 0..more {
-            clients.push(open(server)?);
+            clients.push(Client::over(connect(server)?)?);
         }
         clients[fresh..]
             .iter_mut()

@@ -19,7 +19,7 @@ pub fn measure(server: &Server, at_once: usize, requests: u64) -> io::Result<()>
     let begin_one = |epoll: &Epoll, index: usize| -> io::Result<Client> {
         let mut client = client::open(server)?;
         client.send(&request)?;
-        epoll.add(client.socket.as_raw_fd(), libc::EPOLLIN, index as u64)?;
+        epoll.add(client.stream.as_raw_fd(), libc::EPOLLIN, index as u64)?;
         Ok(client)
     };
     let mut clients: Vec<Option<Client>> =

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use crate::answer::{Answer, Request};
-use crate::client::{self, Client, PATIENCE_MS, Room};
+use crate::client::{self, Client, PATIENCE_MS, Room, Stream};
 use crate::epoll::Epoll;
 use crate::server::{Server, Spent};
 use crate::{report, wrong};
@@ -19,8 +19,19 @@ pub fn measure(
     connections: usize,
     requests: u64,
 ) -> io::Result<()> {
-    let answer = Answer::learn(server, request)?;
-    let mut clients = client::open_used(server, connections, request, &answer)?;
+    measure_with(server, request, connections, requests, client::connect_first)
+}
+
+/// The same, over connections that are made otherwise.
+pub fn measure_with<S: Stream>(
+    server: &Server,
+    request: &Request,
+    connections: usize,
+    requests: u64,
+    connect: impl Fn(&Server) -> io::Result<S>,
+) -> io::Result<()> {
+    let answer = Answer::learn_over(connect(server)?, request)?;
+    let mut clients = client::open_used_with(server, connections, request, &answer, connect)?;
     let spent = busy(server, &mut clients, request, &answer, requests)?;
     let requests = requests as f64;
     report("cpu_us", spent.cpu_ns / 1e3 / requests);
@@ -31,9 +42,9 @@ pub fn measure(
 
 /// Keeps all connections busy until so many requests are answered; what the server spent on them. How many are asked in all
 /// does not depend on who is faster, and all are answered in the end.
-pub fn busy(
+pub fn busy<S: Stream>(
     server: &Server,
-    clients: &mut [Client],
+    clients: &mut [Client<S>],
     request: &Request,
     answer: &Answer,
     requests: u64,
@@ -41,7 +52,7 @@ pub fn busy(
     let mut room = Room::new();
     let mut epoll = Epoll::new()?;
     for (index, client) in clients.iter().enumerate() {
-        epoll.add(client.socket.as_raw_fd(), libc::EPOLLIN, index as u64)?;
+        epoll.add(client.stream.socket().as_raw_fd(), libc::EPOLLIN, index as u64)?;
     }
     let depth = request.depth as u64;
     let last = BEFORE + requests;

@@ -4,6 +4,7 @@
 //! It measures the server, too, as `load` does: its processor time, its sleeps and its memory, by the process number.
 
 mod answer;
+mod bulk;
 mod client;
 mod connect;
 mod crowd;
@@ -13,8 +14,12 @@ mod exchange;
 mod idle;
 // Some of it only `load` asks for.
 #[allow(dead_code)]
+#[path = "../../served.rs"]
+mod served;
+#[allow(dead_code)]
 #[path = "../load/server.rs"]
 mod server;
+mod tls;
 mod wrk;
 
 use std::io;
@@ -25,7 +30,8 @@ use server::Server;
 
 const USAGE: &str = "usage: load-http get PORT PID CONNECTIONS DEPTH REQUESTS | post PORT PID CONNECTIONS REQUESTS \
     | wrk PORT PID CONNECTIONS DEPTH SECONDS | connect PORT PID AT_ONCE REQUESTS | idle PORT PID CONNECTIONS \
-    | crowd PORT PID ACTIVE IDLE REQUESTS";
+    | crowd PORT PID ACTIVE IDLE REQUESTS | file PORT PID CONNECTIONS KIB REQUESTS \
+    | bulk PORT PID CONNECTIONS KIB REQUESTS | tls PORT PID CONNECTIONS REQUESTS";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -65,6 +71,15 @@ fn measure(args: &[String]) -> Option<io::Result<()>> {
         }
         [at_once, requests] if is("connect") => {
             connect::measure(server, at_once as usize, requests)
+        }
+        [connections, kib, requests] if is("file") => {
+            exchange::measure(server, &Request::file(kib), connections as usize, requests)
+        }
+        [connections, kib, requests] if is("bulk") => {
+            bulk::measure(server, connections as usize, kib, requests)
+        }
+        [connections, requests] if is("tls") => {
+            tls::measure(server, connections as usize, requests)
         }
         [connections] if is("idle") => idle::measure(server, connections as usize),
         [active, idle, requests] if is("crowd") => {

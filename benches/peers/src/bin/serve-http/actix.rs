@@ -1,7 +1,7 @@
 //! actix-web with one worker. Its own thread accepts, another one serves; a third waits for both.
 
 #[cfg(not(feature = "actix"))]
-pub fn serve() -> std::io::Result<()> {
+pub fn serve(_route: crate::Route) -> std::io::Result<()> {
     crate::serving::unsupported("feature `actix` of this package is off");
     Ok(())
 }
@@ -21,7 +21,13 @@ mod server {
     /// Longer than any measurement: with the usual five seconds the idle connections would go.
     const KEEP_ALIVE: Duration = Duration::from_secs(3600);
 
-    pub fn serve() -> io::Result<()> {
+    use crate::Route;
+
+    pub fn serve(route: Route) -> io::Result<()> {
+        if !matches!(route, Route::Plaintext | Route::Echo) {
+            crate::serving::unsupported("");
+            return Ok(());
+        }
         let listener = crate::listen()?;
         let app = || {
             App::new()

@@ -11,6 +11,7 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::epoll::Epoll;
+use crate::sockets::{self, send};
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, World!";
@@ -58,23 +59,11 @@ struct Floor {
 
 impl Floor {
     fn accept(&mut self) -> io::Result<()> {
-        loop {
-            // SAFETY: no address is asked for, so none is written.
-            let fd = unsafe {
-                libc::accept4(
-                    self.listener.as_raw_fd(),
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
-                )
-            };
-            if fd < 0 {
-                let error = io::Error::last_os_error();
-                return if is_for_later(&error) { Ok(()) } else { Err(error) };
-            }
+        while let Some(fd) = sockets::accept(&self.listener)? {
             // From here the number alone is the connection: `close` takes it over.
             self.epoll.add(fd, libc::EPOLLIN, fd as u64)?;
         }
+        Ok(())
     }
 
     #[inline]
@@ -86,22 +75,17 @@ impl Floor {
                 self.input[..kept].copy_from_slice(&beginning);
             }
         }
-        let room = &mut self.input[kept..];
-        // SAFETY: the room is as long as is said.
-        let received = unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), 0) };
-        if received < 0 {
-            let error = io::Error::last_os_error();
-            if is_for_later(&error) {
+        let received = match sockets::receive(fd, &mut self.input[kept..]) {
+            Ok(None) => {
                 self.keep(fd, 0, kept);
                 return Ok(());
             }
-            return self.close(fd, &error);
-        }
-        // Also where a request fills the whole buffer.
-        if received == 0 {
-            return self.close(fd, &io::ErrorKind::UnexpectedEof.into());
-        }
-        let end = kept + received as usize;
+            // Also where a request fills the whole buffer.
+            Ok(Some(0)) => return self.close(fd, &io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(received)) => received,
+            Err(error) => return self.close(fd, &error),
+        };
+        let end = kept + received;
         self.output.clear();
         let (answered, closes) = answer(&self.input[..end], &mut self.output);
         if !closes {
@@ -151,19 +135,13 @@ impl Floor {
         self.unsent.remove(&fd);
         // SAFETY: `accept` left the number with us, and it is used nowhere after this.
         drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        match why.kind() {
-            // Peers may leave as they like.
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => Ok(()),
-            kind => Err(kind.into()),
-        }
+        sockets::unless_gone(why)
     }
 }
 
 /// Answers all complete requests; says where the first incomplete one begins, and whether the last one ends the connection.
 #[inline]
-fn answer(input: &[u8], output: &mut Vec<u8>) -> (usize, bool) {
+pub fn answer(input: &[u8], output: &mut Vec<u8>) -> (usize, bool) {
     let mut at = 0;
     while let Some(length) = find(&input[at..], b"\r\n\r\n") {
         let (head, rest) = input[at..].split_at(length + 4);
@@ -198,23 +176,4 @@ fn body_of(head: &[u8]) -> Option<usize> {
 #[inline]
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     bytes.windows(what.len()).position(|window| window == what)
-}
-
-/// Sends what can be sent now, which may be nothing.
-#[inline]
-fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    if bytes.is_empty() {
-        return Ok(0);
-    }
-    // SAFETY: `bytes` are as many as is said.
-    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
-    if sent >= 0 {
-        return Ok(sent as usize);
-    }
-    let error = io::Error::last_os_error();
-    if is_for_later(&error) { Ok(0) } else { Err(error) }
-}
-
-fn is_for_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

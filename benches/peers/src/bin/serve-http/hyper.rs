@@ -1,8 +1,8 @@
 //! hyper 1 on tokio's loop in one thread. It answers pipelined requests together (`pipeline_flush`), which is not its default,
-//! and has no timer, so none of its time-outs is on.
+//! and has no timer, so none of its time-outs is on. HTTPS is tokio-rustls between the two.
 
 #[cfg(not(feature = "hyper"))]
-pub fn serve() -> std::io::Result<()> {
+pub fn serve(_route: crate::Route) -> std::io::Result<()> {
     crate::serving::unsupported("feature `hyper` of this package is off");
     Ok(())
 }
@@ -22,29 +22,64 @@ mod server {
     use hyper::service::service_fn;
     use hyper::{Method, Request, Response, StatusCode};
     use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncRead, AsyncWrite};
     use tokio::net::TcpListener;
 
-    pub fn serve() -> io::Result<()> {
+    use crate::Route;
+
+    pub fn serve(route: Route) -> io::Result<()> {
+        let tls = match route {
+            Route::Plaintext | Route::Echo => None,
+            #[cfg(feature = "tls")]
+            Route::Tls => {
+                let config = crate::identity::Identity::new()?.config()?;
+                Some(tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config)))
+            }
+            _ => {
+                crate::serving::unsupported("");
+                return Ok(());
+            }
+        };
         let listener = crate::listen()?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let tasks = tokio::task::LocalSet::new();
-        tasks.block_on(&runtime, accept(listener))
+        tasks.block_on(&runtime, accept(listener, tls))
     }
 
-    async fn accept(listener: std::net::TcpListener) -> io::Result<()> {
+    #[cfg(feature = "tls")]
+    type Tls = tokio_rustls::TlsAcceptor;
+    #[cfg(not(feature = "tls"))]
+    type Tls = std::convert::Infallible;
+
+    async fn accept(listener: std::net::TcpListener, tls: Option<Tls>) -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         loop {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
-            tokio::task::spawn_local(async move {
-                // Peers may leave as they like.
-                let _ = http1::Builder::new()
-                    .pipeline_flush(true)
-                    .serve_connection(TokioIo::new(socket), service_fn(respond))
-                    .await;
-            });
+            match &tls {
+                None => drop(tokio::task::spawn_local(talk(socket))),
+                #[cfg(not(feature = "tls"))]
+                Some(never) => match *never {},
+                #[cfg(feature = "tls")]
+                Some(tls) => {
+                    let tls = tls.clone();
+                    tokio::task::spawn_local(async move {
+                        if let Ok(stream) = tls.accept(socket).await {
+                            talk(stream).await;
+                        }
+                    });
+                }
+            }
         }
+    }
+
+    async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin) {
+        // Peers may leave as they like.
+        let _ = http1::Builder::new()
+            .pipeline_flush(true)
+            .serve_connection(TokioIo::new(stream), service_fn(respond))
+            .await;
     }
 
     async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {

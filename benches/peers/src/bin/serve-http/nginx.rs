@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use crate::Route;
 
@@ -25,24 +25,17 @@ pub fn serve(route: Route) -> io::Result<()> {
         crate::serving::unsupported("it echoes with Debian's libnginx-mod-http-echo only");
         return Ok(());
     }
-    // Every server has the same place, and only one runs at a time; nothing is written there but this and empty folders.
-    let prefix = env::temp_dir().join(format!("evloop-peers-nginx-{}", current_user()));
-    fs::create_dir_all(&prefix)?;
+    let prefix = super::own_folder("nginx")?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let file = prefix.join("nginx.conf");
-    fs::write(&file, configuration(port, echoes))?;
+    fs::write(&file, configuration(route, port, echoes, &prefix)?)?;
     crate::serving::announce(port)?;
     let mut command = Command::new(nginx);
     command.arg("-p").arg(&prefix).arg("-c").arg(&file).args(["-e", "stderr"]);
     Err(command.exec())
 }
 
-fn current_user() -> u32 {
-    // SAFETY: no preconditions.
-    unsafe { libc::getuid() }
-}
-
-fn configuration(port: u16, echoes: bool) -> String {
+fn configuration(route: Route, port: u16, echoes: bool, prefix: &Path) -> io::Result<String> {
     let (module, echo) = match echoes {
         true => (
             format!("load_module {ECHO_MODULE};"),
@@ -50,7 +43,17 @@ fn configuration(port: u16, echoes: bool) -> String {
         ),
         false => (String::new(), ""),
     };
-    format!(
+    let (tls, more) = match route {
+        Route::Plaintext | Route::Echo => ("", String::new()),
+        // As it is advised for files: heads leave with the first piece of them.
+        Route::Files => {
+            let folder = crate::folder::path()?;
+            let more = "sendfile on; tcp_nopush on; location /files/ { alias";
+            ("", format!("{more} {}/; }}", folder.display()))
+        }
+        Route::Tls => (" ssl", certificate(prefix)?),
+    };
+    Ok(format!(
         "{module}
 daemon off;
 master_process off;
@@ -69,11 +72,28 @@ http {{
     keepalive_requests 1000000000;
     keepalive_timeout 3600s;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{tls};
         location = /plaintext {{ return 200 \"Hello, World!\"; }}
         {echo}
+        {more}
     }}
 }}
 "
-    )
+    ))
+}
+
+#[cfg(not(feature = "tls"))]
+fn certificate(_prefix: &Path) -> io::Result<String> {
+    Err(io::Error::other("feature `tls` of this package is off"))
+}
+
+/// By OpenSSL, the only one here that is not built on rustls.
+#[cfg(feature = "tls")]
+fn certificate(prefix: &Path) -> io::Result<String> {
+    let (certificate, key) = crate::identity::Identity::new()?.pem();
+    let paths = [prefix.join("certificate.pem"), prefix.join("key.pem")];
+    fs::write(&paths[0], certificate)?;
+    fs::write(&paths[1], key)?;
+    let [certificate, key] = paths.map(|path| path.display().to_string());
+    Ok(format!("ssl_protocols TLSv1.3; ssl_certificate {certificate}; ssl_certificate_key {key};"))
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::Mode;
 use crate::epoll::Epoll;
+use crate::sockets::{self, send};
 
 const BUFFER: usize = 64 * 1024;
 const LISTENER: u64 = u64::MAX;
@@ -50,40 +51,21 @@ struct Floor {
 
 impl Floor {
     fn accept(&mut self) -> io::Result<()> {
-        loop {
-            // SAFETY: no address is asked for, so none is written.
-            let fd = unsafe {
-                libc::accept4(
-                    self.listener.as_raw_fd(),
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                    libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
-                )
-            };
-            if fd < 0 {
-                let error = io::Error::last_os_error();
-                return if is_for_later(&error) { Ok(()) } else { Err(error) };
-            }
+        while let Some(fd) = sockets::accept(&self.listener)? {
             // From here the number alone is the connection: `close` takes it over.
             self.epoll.add(fd, libc::EPOLLIN, fd as u64)?;
         }
+        Ok(())
     }
 
     #[inline]
     fn echo(&mut self, fd: RawFd) -> io::Result<()> {
-        // SAFETY: the buffer is as long as is said.
-        let received = unsafe { libc::recv(fd, self.buffer.as_mut_ptr().cast(), BUFFER, 0) };
-        if received < 0 {
-            let error = io::Error::last_os_error();
-            return match is_for_later(&error) {
-                true => Ok(()),
-                false => self.close(fd, &error),
-            };
-        }
-        if received == 0 {
-            return self.close(fd, &io::ErrorKind::UnexpectedEof.into());
-        }
-        let received = received as usize;
+        let received = match sockets::receive(fd, &mut self.buffer) {
+            Ok(None) => return Ok(()),
+            Ok(Some(0)) => return self.close(fd, &io::ErrorKind::UnexpectedEof.into()),
+            Ok(Some(received)) => received,
+            Err(error) => return self.close(fd, &error),
+        };
         match send(fd, &self.buffer[..received]) {
             Ok(sent) if sent == received => Ok(()),
             Ok(sent) => {
@@ -114,28 +96,6 @@ impl Floor {
         self.unsent.remove(&fd);
         // SAFETY: `accept` left the number with us, and it is used nowhere after this.
         drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        match why.kind() {
-            // Peers may leave as they like.
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => Ok(()),
-            kind => Err(kind.into()),
-        }
+        sockets::unless_gone(why)
     }
-}
-
-/// Sends what can be sent now, which may be nothing.
-#[inline]
-fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    // SAFETY: `bytes` are as many as is said.
-    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
-    if sent >= 0 {
-        return Ok(sent as usize);
-    }
-    let error = io::Error::last_os_error();
-    if is_for_later(&error) { Ok(0) } else { Err(error) }
-}
-
-fn is_for_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

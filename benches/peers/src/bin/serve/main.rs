@@ -9,6 +9,10 @@ mod floor;
 mod ours;
 #[path = "../../serving.rs"]
 mod serving;
+// Not each floor needs all of it.
+#[allow(dead_code)]
+#[path = "../../sockets.rs"]
+mod sockets;
 
 use std::process::ExitCode;
 
