@@ -125,12 +125,15 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
-//! | `http-server` | yes | `evloop::http`, the HTTP/1.1 server, and `evloop::wire`, the protocol without sockets; depends on `httpdate`, `percent-encoding` and `form_urlencoded`; turns `net` on |
+//! | `auth` | no | log-ins in `evloop::http::auth`: Basic, Bearer, Digest; depends on `base64`, `md-5` and `sha2`; turns `http-server` on |
+//! | `compress` | no | replies and requests that are packed with gzip or deflate, also the messages of WebSockets; depends on `flate2`; turns `http-server` on |
+//! | `http-server` | yes | `evloop::http`, the HTTP/1.1 server with files, forms and events, and `evloop::wire`, the protocol without sockets; depends on `httpdate`, `percent-encoding`, `form_urlencoded` and `mime_guess`; turns `net` on |
 //! | `http-types` | no | conversions from and to the types of the crate `http`, which it depends on; turns `http-server` on |
 //! | `net` | yes | `evloop::net`, connections: buffered streams, listeners, name resolution, datagrams, rates, loop threads, and the work pool; depends on `bytes`, for bytes that are shared |
 //! | `stat` | yes | the stat watcher; depends on `notify`, which hints when to look |
-//! | `tls` | no | TLS on connections, both sides; depends on `rustls` with `ring`, and on `webpki-roots`; turns `net` on |
-//! | `full` | no | everything optional; at present `http-server`, `http-types`, `net`, `stat` and `tls` |
+//! | `tls` | no | TLS on connections, both sides, and HTTPS with `http-server`; depends on `rustls` with `ring`, and on `webpki-roots`; turns `net` on |
+//! | `websocket` | yes | `evloop::websocket`, both ends; depends on `base64` and `sha1_smol`; turns `http-server` on |
+//! | `full` | no | everything optional: `auth`, `compress`, `http-server`, `http-types`, `net`, `stat`, `tls` and `websocket` |
 //! | `test-util` | no | `evloop::testing`: a mock clock and a scripted backend, for tests of programs |
 //!
 //! Features add and never change. The loop starts no thread, but for the one that brings the stat watchers' hints and
@@ -144,9 +147,12 @@
 //!
 //! # HTTP
 //!
-//! The module `http`, on top of those, has a server for HTTP/1.1: routes, closures that answer at once or later, bodies in pieces,
-//! and a limit or a deadline for everything that a client could hold up. What makes sense of the bytes stands apart from
-//! sockets, in `wire`. Feature `http-server`.
+//! The module `http`, on top of those, has a server for HTTP/1.1: routes, closures that answer at once or later, bodies in
+//! pieces, files, forms, streams of events, access logs; over TLS too, with several hosts, behind proxies; and a limit or a deadline for
+//! everything that a client could hold up. What makes sense of the bytes stands apart from sockets, in `wire`. Feature
+//! `http-server`; log-ins with `auth`, packed bodies with `compress`, HTTPS with `tls`.
+//!
+//! The module `websocket` has messages in both directions, for servers and for clients. Feature `websocket`.
 //!
 //! # Further
 //!

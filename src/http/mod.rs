@@ -16,73 +16,23 @@
 //! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! The guide [begins with that](crate::guide::http::first_server) and goes on to
-//! [streaming](crate::guide::http::streaming), [late replies](crate::guide::http::late_replies),
-//! [limits](crate::guide::http::limits) and [proxies](crate::guide::http::behind_a_proxy). Each page here is about
-//! one thing:
+//! The guide [begins with that](crate::guide::http::first_server), and has [chapters](crate::guide::http) on streaming,
+//! late replies, limits, files, forms, WebSocket and events, HTTPS, proxies and deployment. Each page here is about one
+//! thing:
 //!
 //! | | |
 //! |---|---|
 //! | [`Routes`] | who answers what, and what is called around that |
-//! | [`ServerOptions`], [`ThreadOptions`] | limits, time-outs, where to listen, on how many loops |
+//! | [`ServerOptions`], [`ThreadOptions`] | limits, time-outs, TLS, where to listen, on how many loops |
 //! | [`Server`] | a server that runs: counters, connections, stopping |
 //! | [`Request`] | what a client has asked for; [`RequestBody`] where its body is streamed |
 //! | [`Reply`] | the right to answer it, now or later; [`RemoteReply`] from another thread |
 //! | [`Response`] | what is answered, as a value |
 //! | [`ReplyStream`], [`Pull`] | what is answered, piece by piece |
-//! | [`Completed`], [`CompletionReason`] | how a request has ended |
-//!
-//! # The idea
-//!
-//! A server is a [`Listener`](crate::net::Listener) and [`Stream`](crate::net::Stream)s, with [`wire`](crate::wire)
-//! to make sense of the bytes. It has no thread, no task and no lock; handlers are closures, called on the loop's
-//! thread, which answer at once or keep the [`Reply`] for later. Whoever has used libevent's evhttp or libmicrohttpd
-//! will find the parts: items name their counterparts.
-//!
-//! What always holds:
-//!
-//! * **Each request is answered once, in order**, or its connection visibly fails. A `Reply` is consumed by
-//!   answering; dropped it answers 500; a body that cannot be completed is cut, not ended.
-//! * **Each request whose head was complete is [completed](Routes::on_completed) once**, with a reason, whatever
-//!   becomes of the client, the handler or the server.
-//! * **Nothing calls back from inside of a verb.** What a verb causes is told by the loop, later.
-//! * **Behind a fault nothing is read.** Who breaks the rules of framing is answered once, and the connection closes.
-//! * **Memory of a connection is bounded**, whatever its client sends or refuses to read; one that waits for a
-//!   request has no buffers.
-//! * **Every wait has a deadline** unless the program has turned it off.
-//! * **A handler's panic is its request's**, and nobody else's.
-//!
-//! # The life of a request
-//!
-//! In this order, each being told once or not at all:
-//!
-//! 1. [`on_connection`](Routes::on_connection): the connection was opened. What is attached to it
-//!    ([`set_data`](Connection::set_data)) outlives requests.
-//! 2. [`on_request_line`](Routes::on_request_line): method and target are known.
-//! 3. The head is complete. If it breaks a rule, or the path cannot be decoded: [`error_page`](Routes::error_page),
-//!    and the end.
-//! 4. The route is looked up, and then [`before`](Routes::before) is called, for what has no route too: it may
-//!    answer, refuse a body before it is sent, change its limit, add fields to the reply.
-//! 5. The body is read: gathered, or, for a [streaming](Routes::streaming) handler, not before it is [asked
-//!    for](Request::receive). A client that waits for 100 is told it then.
-//! 6. **The handler.** While it has the reply, the client is watched, about 64 KiB of what it sends next are kept,
-//!    and nobody else waits; [`on_disconnect`](Reply::on_disconnect) tells that it has gone.
-//! 7. [`after`](Routes::after): the reply's status and fields, before they are sent.
-//! 8. The body of the reply, at the client's pace: [drained](ReplyStream::on_drained), [pulled](Reply::pull).
-//! 9. What is left of the request's body is read and dropped, up to [a limit](ServerOptions::max_drain).
-//! 10. [`on_completed`](Routes::on_completed), the server's and the [reply's own](Reply::on_completed): the last byte
-//!     was handed to the system, or never will be, with the reason.
-//! 11. The next request, which may have been there all the time (pipelining); or the end, and
-//!     [`on_connection`](Routes::on_connection) again.
-//!
-//! Requests of one connection are handled one after the other; those of different connections at the same time, as
-//! far as their handlers wait.
-//!
-//! # Not yet
-//!
-//! TLS, static files, forms with files (multipart), cookies and log-ins, compression, WebSocket, server-sent events,
-//! virtual hosts, the PROXY protocol and a ready-made access log are to come. HTTP/2 is not. A
-//! [proxy](crate::guide::http::behind_a_proxy) has most of it meanwhile.
+//! | [`EventStream`], [`PreparedEvent`] | server-sent events, to one or to many |
+//! | [`Files`], [`Upload`] | files of a directory, and files into one |
+//! | [`Form`], [`FormOptions`], [`StoredFile`] | forms, whole or as they come, and the files in them |
+//! | [`SetCookie`] | cookies, beside [`Request::cookie`] |
 #![cfg_attr(feature = "auth", doc = "| [`auth`] | who is asking: Basic, Bearer, Digest |")]
 #![cfg_attr(feature = "compress", doc = "| [`Compression`] | replies that are packed on the way |")]
 #![cfg_attr(

@@ -83,17 +83,15 @@
 //! | bodies | [`BodyDecoder`], [`ChunkDecoder`] | [`chunk_head`], [`CHUNK_END`], [`last_chunk`] |
 //! | words | [`Method`], [`Status`], [`Version`], [`Fields`], [`parameters()`] | the same |
 //! | targets | [`decode_path`], [`split_authority`], [`urlencoded`] (`evhttp_parse_query_str`, `MHD_get_connection_values`) | [`urlencoded`] (`evhttp_encode_uri`) |
+//! | content | [`range`], [`conditional`], [`entity_tags`], [`accept`] | [`range`], [`EntityTag`] |
 //! | texts | [`parse_http_date`] | [`http_date`], [`DateCache`], [`html`] (`evhttp_htmlescape`) |
-//!
-//! They are public because whoever writes a proxy, a test or a protocol of their own needs the same. They are not a
-//! second way to make a server: [`http`](crate::http) is on top of them, and adds time, order and back-pressure.
-//!
-//! # Sharp edges
-//!
-//! * **A parser is for one direction of one connection**, and is [reset](RequestParser::reset) between messages.
-//! * **Values are bytes.** Text is what the sender wanted it to be.
-//! * **The raw path and the decoded one differ**: choose routes and files by [`decode_path`], sign and log the raw
-//!   one.
+//! | what a client has already | [`conditional`], [`entity_tags`] | [`EntityTag`] |
+//! | parts of something | [`range`] | the same |
+//! | what a client can read | [`accept`] | |
+//! | forms with files | [`multipart`] (`MHD_post_process`) | |
+//! | cookies | [`cookie::parse`] | [`cookie::SetCookie`] |
+//! | server-sent events | [`events::EventDecoder`] | [`events::Event`] |
+//! | what proxies say | [`forwarded`], [`proxy_protocol`] | [`proxy_protocol`] |
 #![cfg_attr(feature = "auth", doc = "| log-ins (feature `auth`) | [`auth`] | [`auth`] |")]
 #![cfg_attr(
     feature = "compress",

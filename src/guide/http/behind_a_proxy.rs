@@ -1,9 +1,9 @@
-//! Behind a proxy: who terminates TLS, how connections are kept, several threads, and restarts that lose nobody.
+//! Behind a proxy: what to write there, whom it speaks for, and time-outs along the way.
 //!
-//! This server may stand in the open: it refuses what is ambiguous, and limits what strangers can take. What it has
-//! not yet is TLS, compression, files with ranges, and HTTP/2. A proxy in front has, and what follows was tried with
-//! nginx 1.22 and haproxy 2.6 as Debian has them. (`tests/peers/run.sh` in the repository runs the demo server behind
-//! both.)
+//! This server may stand in the open: it refuses what is ambiguous, limits what strangers can take, and speaks
+//! [TLS](crate::guide::http). A proxy in front is for HTTP/2, for several machines or programs under one name, and
+//! where one is there anyway. What follows was tried with nginx 1.22 and haproxy 2.6 as Debian has them.
+//! (`tests/peers/run.sh` in the repository runs the demo server behind both.)
 //!
 //! # A Unix socket
 //!
@@ -62,6 +62,15 @@
 //!         client_max_body_size 0;
 //!         proxy_request_buffering off;    # bodies come as they are sent
 //!     }
+//!     location /ws {
+//!         proxy_pass http://app;
+//!         proxy_set_header Upgrade $http_upgrade;
+//!         proxy_set_header Connection upgrade;
+//!         proxy_set_header Host $host;    # with one of these here, those above do not count
+//!         proxy_set_header X-Forwarded-For $remote_addr;
+//!         proxy_set_header X-Forwarded-Proto $scheme;
+//!         proxy_read_timeout 90s;         # more than the interval of pings
+//!     }
 //! }
 //! ```
 //!
@@ -73,6 +82,11 @@
 //! * **One way at a time.** Once a reply has begun, nginx sends no more of the request. A route that answers while
 //!   its body still comes, such as the demo's `/echo`, stands still behind it beyond what buffers hold, whatever the
 //!   server. haproxy has no such limit.
+//! * **WebSockets need their two fields**, which a proxy does not pass on by itself, and a connection each: an upgraded
+//!   one does not go back to the `keepalive` ones.
+//! * **Events need nothing**: [`Reply::events`](crate::http::Reply::events) says `X-Accel-Buffering: no`, which nginx
+//!   does, and its heartbeat of 15 s is less than any time-out here. Other streams need `proxy_buffering off`, or the
+//!   same field.
 //!
 //! # haproxy
 //!
@@ -85,8 +99,11 @@
 //!     timeout client 30s
 //!     timeout server 60s                  # longer than the slowest handler
 //!     timeout queue 10s
+//!     timeout tunnel 90s                  # WebSockets: more than the interval of pings
 //! frontend www
 //!     bind :80
+//!     http-request del-header X-Forwarded-For     # what clients say; forwardfor adds its own
+//!     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
 //!     default_backend app
 //! backend app
 //!     option httpchk GET /plaintext
@@ -104,32 +121,83 @@
 //! of ten that never pause saw their connection end at each restart; with them, none. A request that changes
 //! something must not be sent twice, so it is `GET` alone. A Unix socket is `server one unix@/run/app/app.sock`.
 //!
+//! haproxy passes upgrades on by itself, and buffers no replies.
+//!
 //! # Who is there
 //!
-//! To the server, everybody is the proxy. Whom that speaks for is in a field, which anybody else could write as well:
-//! believe it on connections that can only be the proxy's, such as those of a Unix socket with rights, and then only
-//! the last address of a list, which is the one the proxy itself has seen.
+//! To the server, everybody is the proxy, and whom that speaks for is in a field, which anybody else could write as
+//! well. So it is said whom to believe:
 //!
 //! ```
 //! use evloop::EvLoop;
-//! use evloop::http::Request;
-//! use evloop::net::Place;
+//! use evloop::http::{Routes, ServerOptions};
+//! use evloop::wire::forwarded::ForwardedFields;
 //!
-//! fn client(ev: &EvLoop, request: &Request) -> Option<String> {
-//!     let local = request.connection().local(ev)?;
-//!     if matches!(local.place(), Place::Path(_)) {
-//!         return Some(request.header("x-forwarded-for")?.rsplit(',').next()?.trim().to_owned());
-//!     }
-//!     request.peer(ev).map(|peer| peer.to_string())
-//! }
-//! # let _ = client;
+//! let mut ev = EvLoop::new()?;
+//! let routes = Routes::new().get("/", |ev, request, reply| {
+//!     let client = request.client(ev);
+//!     let address = client.ip.map_or("somebody".to_owned(), |ip| ip.to_string());
+//!     reply.text(ev, format!("{address} over {}\n", request.scheme(ev)))
+//! });
+//! let server = ServerOptions::new()
+//!     .trusted_proxies(["127.0.0.1".parse()?, "10.0.0.7".parse()?], ForwardedFields::XForwarded)
+//!     .listen(&mut ev, "127.0.0.1:0", routes)?;
+//! # let (remote, address) = (ev.remote(), server.addresses(&ev).remove(0).to_string());
+//! # let client = std::thread::spawn(move || {
+//! #     use std::io::{Read, Write};
+//! #     let mut client = std::net::TcpStream::connect(&address).unwrap();
+//! #     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.7\r\n\
+//! #         X-Forwarded-Proto: https\r\nConnection: close\r\n\r\n").unwrap();
+//! #     let mut reply = String::new();
+//! #     client.read_to_string(&mut reply).unwrap();
+//! #     assert!(reply.ends_with("203.0.113.7 over https\n"), "{reply}");
+//! #     remote.post(move |ev| server.stop_now(ev));
+//! # });
+//! # ev.run()?;
+//! # client.join().unwrap();
+//! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! (The PROXY protocol is not there yet. Several fields of that name count as one list in their order; `header` has
-//! the first, and [`fields`](crate::http::Request::fields) all.)
+//! Lists are read from the right, through all that are believed; the first that is not is the client, and what stands
+//! left of it was written by the client. [`ip_rules`](crate::http::Routes::ip_rules),
+//! [`limit_rate`](crate::http::Routes::limit_rate) and [access logs](crate::http::AccessLog) go by the same address. A
+//! Unix socket counts as 127.0.0.1: believe that where the socket's mode lets in nobody but the proxy.
 //!
-//! The same goes for limits: [`max_per_ip`](crate::net::ListenOptions::max_per_ip) stays off, that is the proxy's to
-//! do.
+//! * **Choose the kind of field that your proxy writes**, `X-Forwarded-*` or `Forwarded`, one: what it does not write
+//!   it passes on from whoever has. So does `X-Forwarded-Host`, which neither configuration writes: have it deleted, as
+//!   `X-Forwarded-For` is above, if a handler looks at [`host`](crate::wire::forwarded::ForwardedClient::host).
+//! * **The proxy must replace the field or add to it**; both configurations above replace it.
+//! * **Name the proxies, not the network they are in**: whoever is in it is believed too, as the last but one of a list
+//!   as well. A client within it, behind a proxy that adds, can say that it is anybody.
+//! * **`max_per_ip`** counts connections, which are all the proxy's here: leave it off, and limit requests.
+//!
+//! ## The PROXY protocol
+//!
+//! A proxy that does not look into HTTP, because the server itself speaks TLS, says in front of each connection whose
+//! it is: `server one 127.0.0.1:8443 send-proxy-v2` in haproxy, `proxy_protocol on` in nginx's `stream`, a switch in
+//! load balancers.
+//!
+//! ```
+//! # use evloop::EvLoop;
+//! # use evloop::http::{Routes, ServerOptions};
+//! # let mut ev = EvLoop::new()?;
+//! # let routes = Routes::new();
+//! # let options =
+//! ServerOptions::new()
+//!     .proxy_protocol(["10.0.0.0/8".parse()?]) // must come from there, and must have the header
+//!     .max_per_ip(50) // of the clients it names
+//! #   ;
+//! # let server = options.listen(&mut ev, "127.0.0.1:0", routes)?;
+//! # /*
+//!     .listen(&mut ev, "[::]:8443", routes)?;
+//! # */
+//! # Ok::<(), evloop::Error>(())
+//! ```
+//!
+//! From then on [`peer`](crate::http::Request::peer) is the client, also that of the
+//! [connection](crate::http::Connection::peer) and of a WebSocket that it becomes. It is all or nothing: connections from elsewhere
+//! are closed, and one without a header, or whose header is not there within 3 s, is not served. Whoever must be
+//! reached directly as well gets another server, at another address.
 //!
 //! # Time-outs in a row
 //!
@@ -142,93 +210,6 @@
 //! * **Drain**: that of [`shutdown`](crate::http::Server::shutdown) longer than the slowest reply, and that of
 //!   whoever starts the process (`TimeoutStopSec=`) longer still.
 //!
-//! # Several threads
 //!
-//! One loop is one processor. [`ThreadOptions`](crate::http::ThreadOptions) has as many whole servers as threads, at
-//! one address; handlers are made once per thread, so they need not be `Send`:
-//!
-//! ```
-//! use evloop::http::{Routes, ServerOptions, ThreadOptions};
-//! use std::sync::atomic::{AtomicU64, Ordering};
-//! use std::sync::Arc;
-//! use std::time::Duration;
-//!
-//! let hits = Arc::new(AtomicU64::new(0)); // what threads share is shared as anywhere
-//! let servers = ThreadOptions::new(2).listen(ServerOptions::new(), "127.0.0.1:0", move |_thread| {
-//!     let hits = Arc::clone(&hits);
-//!     Routes::new().get("/", move |ev, _, reply| {
-//!         let hits = hits.fetch_add(1, Ordering::Relaxed) + 1;
-//!         reply.text(ev, format!("you are number {hits}\n"))
-//!     })
-//! })?;
-//! servers.shutdown(Some(Duration::from_secs(10)));
-//! servers.join()?;
-//! # Ok::<(), evloop::Error>(())
-//! ```
-//!
-//! The system deals TCP connections out (`SO_REUSEPORT`), by a hash: with few connections that is not even. A proxy
-//! that keeps few, and Unix sockets, are better served by [`Sharing::HandOff`](crate::http::Sharing), where one more
-//! thread accepts and gives to each in turn. All limits are for each thread.
-//!
-//! # Restarts that lose nobody
-//!
-//! Where a service manager owns the socket there is nothing to do: it listens on while the process changes
-//! (`app.socket` of systemd). The server takes it over:
-//!
-//! ```
-//! use evloop::EvLoop;
-//! use evloop::http::{Routes, ServerOptions};
-//! use evloop::net::listen_fds_from_environment;
-//!
-//! let mut ev = EvLoop::new()?;
-//! for inherited in listen_fds_from_environment()? {
-//!     let routes = Routes::new().get("/", |ev, _, reply| reply.text(ev, "hello"));
-//!     ServerOptions::new().adopt(&mut ev, inherited.fd, routes)?;
-//! }
-//! # Ok::<(), evloop::Error>(())
-//! ```
-//!
-//! Without one, the old process gives its sockets to the new one: [`quiesce`](crate::http::Server::quiesce) stops
-//! accepting and gives them away *still listening*. Whoever connects in between waits in the system's queue, and is
-//! the new one's.
-//!
-//! ```
-//! use evloop::EvLoop;
-//! use evloop::http::{Routes, ServerOptions};
-//! use std::time::Duration;
-//!
-//! let mut ev = EvLoop::new()?;
-//! let routes = |text| Routes::new().get("/", move |ev, _, reply| reply.text(ev, text));
-//! let old = ev.http_server("127.0.0.1:0", routes("old"))?;
-//! # let address = old.addresses(&ev).remove(0).to_string();
-//!
-//! let sockets = old.quiesce(&mut ev);
-//! # let early = std::net::TcpStream::connect(address)?;
-//! // Here they go to the new process; in this example it is this one.
-//! for socket in sockets {
-//!     let new = ServerOptions::new().adopt(&mut ev, socket, routes("new"))?;
-//! #   let (remote, mut early) = (ev.remote(), early.try_clone()?);
-//! #   std::thread::spawn(move || {
-//! #       use std::io::{Read, Write};
-//! #       early.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-//! #       let mut reply = String::new();
-//! #       early.read_to_string(&mut reply).unwrap();
-//! #       assert!(reply.ends_with("new"), "{reply}");
-//! #       remote.post(move |ev| new.stop_now(ev));
-//! #   });
-//! }
-//! old.shutdown(&mut ev, Some(Duration::from_secs(10))); // what it has begun is answered
-//! ev.run()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! There are two ways to another process: as its standard input, `Command::stdin(socket)`, where it does
-//! `std::io::stdin().as_fd().try_clone_to_owned()`; or as a message over a Unix socket, to one that runs already
-//! ([`send_fds`](crate::net::Stream::send_fds)). Start the new one and have it say that it serves before the old one
-//! is shut down; if it fails, the old one still has what it needs to [`adopt`](crate::http::ServerOptions::adopt) its
-//! sockets again.
-//!
-//! * **Not by `SO_REUSEPORT`**: two processes at one port take connections in turn, and those in the queue of the one
-//!   that closes are lost.
-//! * **A Unix socket's file** stays where it is when its listener was quiesced; one that is closed removes it. Two
-//!   processes cannot listen at one path: the second is refused as long as the first answers.
+//! What stands behind the proxy, how many of it and how it is exchanged for a new version, is the [next
+//! chapter](super::deployment).

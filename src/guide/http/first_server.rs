@@ -124,8 +124,10 @@
 //! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! `on_completed` is where an access log belongs: it comes once for each request, when its reply has left or cannot,
-//! with the [reason](crate::http::CompletionReason), bytes and times.
+//! `on_completed` comes once for each request, when its reply has left or cannot, with the
+//! [reason](crate::http::CompletionReason), bytes and times: for counters, and for logs of a kind that
+//! [`AccessLog`](crate::http::AccessLog) does not write. The first hook asks for a password without looking at it;
+//! those that look are [further on](super::forms_and_uploads#who-is-it).
 //!
 //! # Stopping
 //!

@@ -13,7 +13,9 @@
 //!
 //! let mut ev = EvLoop::new()?;
 //! let server = ServerOptions::new()
-//!     .listening(ListenOptions::new().max_connections(2000).max_per_ip(50))
+//!     .listening(ListenOptions::new().backlog(512))
+//!     .max_connections(2000)
+//!     .max_per_ip(50)
 //!     .head_limits(HeadLimits { head: 16 * 1024, ..HeadLimits::default() })
 //!     .max_body(64 * 1024)
 //!     .header_timeout(Some(Duration::from_secs(5)))
@@ -49,6 +51,8 @@
 //!
 //! | for what | default | method | then |
 //! |---|---|---|---|
+//! | a PROXY header, where there must be one | 3 s | [`proxy_timeout`](crate::http::ServerOptions::proxy_timeout) | closed |
+//! | a handshake of TLS | 10 s | `TlsServerBuilder::handshake_timeout` | closed |
 //! | a whole head, from the connection's start or its own first byte | 10 s | [`header_timeout`](crate::http::ServerOptions::header_timeout) | 408; closed in silence if nothing came |
 //! | the next bytes of a body | 30 s | [`body_timeout`](crate::http::ServerOptions::body_timeout) | 408 |
 //! | a whole body | for ever | [`body_total_timeout`](crate::http::ServerOptions::body_total_timeout) | 408 |
@@ -72,7 +76,7 @@
 //! |---|---|---|---|
 //! | connections | 10 000, and 64 fewer than descriptors | [`max_connections`](crate::http::ServerOptions::max_connections) | wait in the system's queue |
 //! | connections that wait there | 1024 | [`backlog`](crate::net::ListenOptions::backlog) | the system refuses them |
-//! | connections of one host (IPv6: /64) | no limit | [`max_per_ip`](crate::net::ListenOptions::max_per_ip) | accepted and closed |
+//! | connections of one address (IPv6: /64) | no limit | [`max_per_ip`](crate::http::ServerOptions::max_per_ip) | accepted and closed |
 //! | connections accepted per second | no limit | [`accept_rate`](crate::net::ListenOptions::accept_rate) | wait in the system's queue |
 //! | requests on a connection | no limit | [`max_requests`](crate::http::ServerOptions::max_requests) | closed after the reply |
 //! | requests of a connection, answered before others have their turn | 16 | [`pipelined_per_turn`](crate::http::ServerOptions::pipelined_per_turn) | next turn |
@@ -83,6 +87,58 @@
 //!
 //! With [threads](crate::http::ThreadOptions), all of these are for each of them, but for those of listening when
 //! [one accepts for all](crate::http::Sharing::HandOff).
+//!
+//! # All together
+//!
+//! The limits above are for one connection, and their product for all of them is large. These are for all, or for each
+//! client whatever connections it has; none is set by default:
+//!
+//! | of what | method | beyond it |
+//! |---|---|---|
+//! | connections that are answered at all, rather than left to wait | [`refuse_connections_above`](crate::http::ServerOptions::refuse_connections_above) | 503 and closed |
+//! | requests from their first byte to the last of their reply | [`max_requests_at_once`](crate::http::ServerOptions::max_requests_at_once) | 503 with `Retry-After` |
+//! | memory of all buffers | [`memory_budget`](crate::http::ServerOptions::memory_budget) | 503 with `Retry-After` |
+//! | requests of a client per second | [`limit_rate`](crate::http::Routes::limit_rate) | 429 with `Retry-After` |
+//! | who may connect | [`accept_from`](crate::http::ServerOptions::accept_from) | closed without a word |
+//! | who may ask, of all or for some paths | [`ip_rules`](crate::http::Routes::ip_rules), [`before_at`](crate::http::Routes::before_at) | 403 |
+//!
+//! ```
+//! use evloop::EvLoop;
+//! use evloop::http::{IpRules, RequestRate, Routes, ServerOptions};
+//!
+//! let mut ev = EvLoop::new()?;
+//! let routes = Routes::new()
+//!     .ip_rules(IpRules::allow_all().deny("192.0.2.0/24".parse()?))
+//!     .limit_rate(RequestRate::per_second(10, 50).except("127.0.0.0/8".parse()?))
+//!     .get("/", |ev, _, reply| reply.text(ev, "hello"));
+//! let server = ServerOptions::new()
+//!     .max_per_ip(50)
+//!     .max_requests_at_once(500)
+//!     .memory_budget(512 << 20)
+//!     .listen(&mut ev, "127.0.0.1:0", routes)?;
+//! # let _ = server;
+//! # Ok::<(), evloop::Error>(())
+//! ```
+//!
+//! The last three go by the client's address, behind [a proxy that is believed](super::behind_a_proxy#who-is-there)
+//! too, but for `accept_from`, which is about connections.
+//!
+//! # Of what is served
+//!
+//! | of what | default | method | beyond it |
+//! |---|---|---|---|
+//! | ranges of a request for a file | 16 | – | the whole is sent |
+//! | entries of a listing | 0 | [`Files::listing`](crate::http::Files::listing) | not listed |
+//! | a file that is uploaded | 1 GiB | [`Upload::max_size`](crate::http::Upload::max_size) | 413 |
+//! | a form: fields, files, memory, all | 64 KiB, 16 MiB, 8 MiB, 64 MiB | [`FormLimits`](crate::http::FormLimits) | 413 |
+//! | its parts, its pairs, the head of a part | 128, 1000, 8 KiB | `FormLimits` | 413; 400 for a head |
+//! | events that wait for a client | 256 KiB | [`EventOptions::max_waiting`](crate::http::EventOptions::max_waiting) | [dropped, or cut](crate::http::Overflow) |
+//! | a WebSocket's frame, message, fragments | 1 MiB, 4 MiB, 1024 | `WebSocketOptions` | closed with 1009 |
+//! | a WebSocket's message, from its first byte to its last | 2 min | `WebSocketOptions` | cut |
+//! | what waits for its peer | 1 MiB | – | refused with `ErrorKind::Full` |
+//! | a body that is unpacked | 64 MiB, and from 1 MiB on 200 times what came | `Routes::decompress`, and `max_body` | 413 |
+//! | replies that are packed piece by piece | 128 | `Compression::max_streams` | sent as they are |
+//! | lines of a log that cannot be written | 256 KiB | [`AccessLog::buffer`](crate::http::AccessLog::buffer) | dropped and counted |
 //!
 //! # How the clock runs
 //!
@@ -115,9 +171,10 @@
 //! * **Memory.** The worst that strangers can do is *connections × (head + body)*: with the defaults 10 000 × 8 MiB,
 //!   if each of them sends a body to a handler that gathers it. Lower `max_body` to what your forms need, and stream
 //!   what is larger; in a [`before`](crate::http::Routes::before) hook, `set_max_body` opens single routes to those
-//!   who may.
+//!   who may. Or let `memory_budget` say how much it may be in all.
 //! * **`handler_timeout`** as soon as a handler depends on anything outside the process.
-//! * **`max_per_ip`** on the open network; not behind a proxy, where all come from one address.
+//! * **`max_per_ip` and `limit_rate`** on the open network; behind a proxy only the second, as all connections are its
+//!   own, unless it speaks the [PROXY protocol](super::behind_a_proxy#the-proxy-protocol).
 //! * **`idle_timeout`** up to some minutes behind a proxy that keeps connections, so that it is the proxy who ends
 //!   them; down to seconds where descriptors are scarce. An idle connection costs some hundred bytes here and a
 //!   descriptor.
