@@ -312,6 +312,20 @@ fn what_is_cut_is_incomplete_wherever_it_is() {
 }
 
 #[test]
+fn what_has_come_out_of_what_has_gone_in_does_not_wait_inside() {
+    // A window's end, 32 KiB, is met in the middle of what one byte stands for, and there the input is cut.
+    let data = vec![0; 100_000];
+    for coding in Coding::ALL {
+        let packed = pack(coding, &[&data]);
+        for len in 0..packed.len() {
+            let (came, end) = unpack(coding, &packed[..len]);
+            assert_eq!(end, Err(CodingFault::Incomplete), "{coding} {len}");
+            assert!(data.starts_with(&came));
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut packed = pack(Coding::Gzip, &[b"data"])[..10].to_vec();
     // A block of the kind that does not exist.

@@ -712,6 +712,25 @@ mod compressed {
     }
 
     #[test]
+    fn a_message_is_whole_wherever_in_the_window_of_earlier_ones_it_ends() {
+        // Few bytes stand for many, so that the window is full while nothing is left to be taken in.
+        let messages: Vec<Vec<u8>> = (0..300).map(|n| vec![0; 1000 + n * 7]).collect();
+        let all: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+        let bytes = compress(&KEEPING, &all);
+        let (said, fault) = read(&bytes, &KEEPING, false);
+        assert_eq!(fault, None);
+        let lengths = |messages: &[Vec<u8>]| messages.iter().map(Vec::len).collect::<Vec<_>>();
+        let said: Vec<Vec<u8>> = said
+            .into_iter()
+            .map(|each| match each {
+                Said::Binary(bytes) => bytes,
+                _ => Vec::new(),
+            })
+            .collect();
+        assert_eq!(lengths(&said), lengths(&messages));
+    }
+
+    #[test]
     fn compressed_fragments_are_delivered_inflated_with_control_frames_between() {
         let payload = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
         let bytes = all(&[

@@ -59,8 +59,9 @@ pub struct Decoder {
     state: State,
     inflate: Decompress,
     check: Check,
-    /// The last step has filled all the room there was.
-    is_full: bool,
+    /// Something came out with the last step, so that more may wait inside: the decompressor stops where its window is
+    /// full, even if all of the input is in and there is room outside.
+    may_have_more: bool,
     ignores: bool,
     room: Box<[u8]>,
     total_in: u64,
@@ -97,7 +98,7 @@ impl Decoder {
             state,
             inflate: Decompress::new(false),
             check: Check::None,
-            is_full: false,
+            may_have_more: false,
             ignores: false,
             room: vec![0; STEP].into_boxed_slice(),
             total_in: 0,
@@ -128,7 +129,7 @@ impl Decoder {
         let result = loop {
             let rest = input.get(used..).unwrap_or_default();
             match self.step(rest, out) {
-                Ok(0) if !self.is_full => break Ok(()),
+                Ok(0) if !self.may_have_more => break Ok(()),
                 Ok(n) => used += n,
                 Err(fault) => break Err(fault),
             }
@@ -137,7 +138,7 @@ impl Decoder {
             }
         };
         match result {
-            Ok(()) => Ok(Decoded { used, more: self.is_full || used < input.len() }),
+            Ok(()) => Ok(Decoded { used, more: self.may_have_more || used < input.len() }),
             Err(fault) => {
                 self.fault = Some(fault);
                 Err(fault)
@@ -179,7 +180,9 @@ impl Decoder {
     /// Says how much it has used: nothing if there is nothing to be done.
     fn step(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, CodingFault> {
         match self.state {
-            State::Data if !rest.is_empty() || self.is_full => return self.inflate(rest, out),
+            State::Data if !rest.is_empty() || self.may_have_more => {
+                return self.inflate(rest, out);
+            }
             State::Behind => return Ok(rest.len()),
             _ => {}
         }
@@ -277,11 +280,11 @@ impl Decoder {
         let came = self.inflate.total_out() - before_out;
         self.total_in += used;
         let used = usize::try_from(used).unwrap_or(rest.len());
-        self.is_full = came >= STEP as u64;
+        self.may_have_more = came > 0;
         self.take_out(came, out)?;
         match result {
             Ok(Status::StreamEnd) => {
-                self.is_full = false;
+                self.may_have_more = false;
                 self.state = match self.check {
                     Check::None => State::End,
                     _ => State::Trailer(0),

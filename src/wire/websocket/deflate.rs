@@ -333,10 +333,8 @@ impl Inflater {
                 }
                 continue;
             }
-            let is_full = self.message.len() == self.message.capacity();
-            if piece.is_empty() && !is_full {
-                return Ok(());
-            }
+            // Only a call that makes nothing says that nothing waits: the window, which is wherever earlier messages
+            // have left it, may be full before the room is, with all of the input taken in.
             if used == 0 && made == 0 {
                 return if piece.is_empty() { Ok(()) } else { Err(WebSocketFault::BadCompression) };
             }
