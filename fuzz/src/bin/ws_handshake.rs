@@ -11,9 +11,30 @@ use libfuzzer_sys::fuzz_target;
 /// The members of all fields of that name.
 fn members<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
     let of = fields.iter().filter(|(of, _)| of.eq_ignore_ascii_case(name));
-    of.flat_map(|(_, value)| value.split(|byte| *byte == b','))
-        .map(|each| each.trim_ascii())
-        .collect()
+    of.flat_map(|(_, value)| list(value)).map(|each| each.trim_ascii()).collect()
+}
+
+/// What stands between commas, but for commas between quotes (RFC 9110 §5.6.1, §5.6.4), whose end may be missing.
+fn list(value: &[u8]) -> Vec<&[u8]> {
+    let (mut members, mut start, mut at) = (Vec::new(), 0, 0);
+    while at < value.len() {
+        match value[at] {
+            b'"' => {
+                at += 1;
+                while at < value.len() && value[at] != b'"' {
+                    at += if value[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b',' => {
+                members.push(&value[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    members.push(&value[start..]);
+    members
 }
 
 fn values<'a>(fields: &'a Fields, name: &str) -> Vec<&'a [u8]> {
