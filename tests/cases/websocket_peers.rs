@@ -148,6 +148,8 @@ fn a_server_of_another_language_is_spoken_with() {
                     note(&notes, &event);
                     ws.close(ev, CloseCode(4321), "done").unwrap();
                 }
+                // Of the megabyte, which is more than may wait unless it is packed.
+                WebSocketEvent::Drained => {}
                 other => note(&notes, &other),
             }
         })
