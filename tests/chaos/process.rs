@@ -81,6 +81,18 @@ impl Process {
         }
     }
 
+    /// Whether all of its threads sleep, and none waits for its turn on a processor.
+    pub fn sleeps(self) -> bool {
+        let mut tasks = fs::read_dir(self.path("task")).unwrap();
+        tasks.all(|task| {
+            let text = fs::read_to_string(task.unwrap().path().join("stat"));
+            // `NUMBER (NAME) STATE …`
+            text.is_ok_and(|text| {
+                text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+            })
+        })
+    }
+
     fn pid(self) -> Pid {
         Pid::from_raw(i32::try_from(self.0).unwrap()).unwrap()
     }
