@@ -512,9 +512,10 @@ fn a_stall_hook_that_panics_passes_through_run_and_loses_no_event() {
 // --- the same calls in the same order ------------------------------------------------------------
 
 /// What a busy program calls, in order: all kinds, all priorities, events taken back, fed, invoked,
-/// and a nested run.
-fn history(measured: bool, mixed: bool) -> Vec<(&'static str, u64)> {
+/// and a nested run. The wall clock begins at `wall`, or the periodic's turn would be by chance.
+fn history(measured: bool, mixed: bool, wall: Duration) -> Vec<(&'static str, u64)> {
     let (mut ev, clock) = ev_with_clock();
+    clock.set_wall(std::time::UNIX_EPOCH + wall);
     ev.set_metrics(measured);
     let log = Log::<(&'static str, u64)>::new();
     let note = |name: &'static str| {
@@ -614,14 +615,18 @@ fn history(measured: bool, mixed: bool) -> Vec<(&'static str, u64)> {
 #[test]
 fn the_order_of_calls_is_the_same_with_and_without_counters() {
     for mixed in [false, true] {
-        let plain = history(false, mixed);
-        assert!(plain.len() > 100, "{}", plain.len());
-        for name in
-            ["io d", "victim", "fed", "later", "async", "periodic", "idle", "nests", "posted"]
-        {
-            assert!(plain.iter().any(|(n, _)| *n == name), "{name} was never called");
+        // Each of the moments, relative to the rounds, that the periodic may come at.
+        for fraction in (0..1000).step_by(100) {
+            let wall = secs(1_000_000_000) + ms(fraction);
+            let plain = history(false, mixed, wall);
+            assert!(plain.len() > 100, "{}", plain.len());
+            for name in
+                ["io d", "victim", "fed", "later", "async", "periodic", "idle", "nests", "posted"]
+            {
+                assert!(plain.iter().any(|(n, _)| *n == name), "{name} was never called");
+            }
+            assert_eq!(history(true, mixed, wall), plain, "mixed: {mixed}, {fraction} ms");
         }
-        assert_eq!(history(true, mixed), plain, "priorities mixed: {mixed}");
     }
 }
 
