@@ -174,7 +174,19 @@ fn begin(setting: Setting, output: &OwnedFd) {
     // SAFETY: reads a local.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const no_cores) }, 0);
     change_mask(libc::SIG_SETMASK, &[]);
+    default_dispositions();
     let _ = SETTING.set(setting);
+}
+
+/// Whoever has started the tests may have had signals ignored: `nohup` does, and shells for what they have in the
+/// background. What is ignored stays so in everything that is started.
+fn default_dispositions() {
+    // That of SIGPIPE is what Rust's own beginning has made of it.
+    for signum in (1..=libc::SIGRTMAX()).filter(|signum| *signum != libc::SIGPIPE) {
+        let default = libc::SIG_DFL;
+        // SAFETY: takes integers. Those that cannot be changed, or are the C library's own, are refused.
+        unsafe { libc::signal(signum, default) };
+    }
 }
 
 /// Runs `f` and ends the process: 0, or 101 for a panic.
