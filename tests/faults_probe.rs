@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -724,7 +724,24 @@ fn child_calls(backend: Backend) -> String {
     format!("told {} time", told.get())
 }
 
-/// Three children have ended, and a rival comes for the first one while they are asked about.
+/// The child that is taken when a signal comes, and whether it was there.
+static TO_TAKE: AtomicI32 = AtomicI32::new(0);
+static TAKEN: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn takes(_: libc::c_int) {
+    // SAFETY: both calls are async-signal-safe; a null pointer means that the status is not asked for. The place of `errno`
+    // is this thread's own, and has its value again at the end.
+    unsafe {
+        let (place, pid) = (libc::__errno_location(), TO_TAKE.load(Ordering::Relaxed));
+        let before = *place;
+        let taken = libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) == pid;
+        TAKEN.fetch_add(i32::from(taken), Ordering::Relaxed);
+        *place = before;
+    }
+}
+
+/// Three children have ended, and are asked about. The rival is a handler, for which the script sends a signal along with
+/// the question that is to be overtaken: it runs between that one's answer and whatever is next.
 fn rival(backend: Backend) -> String {
     let mut ev = ev(backend);
     let mut children: Vec<_> = (0..3).map(|_| program()).collect();
@@ -733,11 +750,12 @@ fn rival(backend: Backend) -> String {
         drop(input);
         until_ended(child.id());
     }
-    let rival = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(100));
-        // SAFETY: a null pointer means that the status is not asked for. There may be no such child.
-        unsafe { libc::waitpid(first, std::ptr::null_mut(), libc::WNOHANG) == first }
-    });
+    TO_TAKE.store(first, Ordering::Relaxed);
+    TAKEN.store(0, Ordering::Relaxed);
+    let handler: extern "C" fn(libc::c_int) = takes;
+    // SAFETY: the handler calls nothing that a handler must not.
+    let before = unsafe { libc::signal(libc::SIGUSR2, handler as libc::sighandler_t) };
+    assert_ne!(before, libc::SIG_ERR);
     let told = Rc::new(Cell::new(0));
     let count = Rc::clone(&told);
     let any = ev.reap_any(move |_, _| count.set(count.get() + 1));
@@ -745,8 +763,9 @@ fn rival(backend: Backend) -> String {
     any.start(&mut ev).unwrap();
     mark();
     ev.run_mode(Run::NoWait).unwrap();
-    let taken = i32::from(rival.join().unwrap());
-    format!("told {}, taken {taken}", told.get())
+    // SAFETY: takes integers.
+    unsafe { libc::signal(libc::SIGUSR2, before) };
+    format!("told {}, taken {}", told.get(), TAKEN.load(Ordering::Relaxed))
 }
 
 /// The backend's set is made anew, because it knows a file that no number leads to any more, and what the
@@ -879,7 +898,7 @@ mod files {
 
     /// Runs until the watcher was told, or until it has looked several times in vain.
     fn run_until_told(ev: &mut EvLoop) {
-        let enough = ev.after(Duration::from_secs(2), |ev| ev.break_loop(evloop::Break::One));
+        let enough = ev.after(Duration::from_secs(8), |ev| ev.break_loop(evloop::Break::One));
         assert!(ev.run().unwrap());
         ev.verify();
         enough.free(ev);

@@ -38,7 +38,7 @@ start() {
         >"$dir/out" 2>"$dir/err" </dev/null &
     pid=$!
     local n
-    for ((n = 0; n < 200; n++)); do
+    for ((n = 0; n < 600; n++)); do
         url=$(sed -n 's/^listening on //p' "$dir/out")
         [ -z "$url" ] || break
         sleep 0.05
@@ -46,18 +46,19 @@ start() {
     [ -n "$url" ] || { echo "it does not say that it listens" >&2; exit 2; }
 }
 descriptors() { find "/proc/$pid/fd" -mindepth 1 2>/dev/null | wc -l; }
-ask() { curl -sS -m 10 --noproxy '*' "$@"; }
+sockets() { find "/proc/$pid/fd" -mindepth 1 -lname 'socket:*' 2>/dev/null | wc -l; }
+ask() { curl -sS -m 30 --noproxy '*' "$@"; }
 
-# attached CALLS [INJECTION]: strace from now on, until `detached`.
+# attached CALLS [INJECTION…]: strace from now on, until `detached`.
 attached() {
     # What the one before has said is not to be taken for this one's.
     : >"$trace"
     : >"$dir/strace.err"
-    local options=(-f -y -p "$pid" -o "$trace" -e "trace=$1") n
-    [ -z "${2:-}" ] || options+=(-e "inject=$2")
+    local options=(-f -y -p "$pid" -o "$trace" -e "trace=$1") n injection
+    for injection in "${@:2}"; do options+=(-e "inject=$injection"); done
     strace "${options[@]}" 2>"$dir/strace.err" &
     tracer=$!
-    for ((n = 0; n < 200; n++)); do
+    for ((n = 0; n < 1000; n++)); do
         grep -q attached "$dir/strace.err" && return
         sleep 0.02
     done
@@ -112,7 +113,7 @@ after() {
     local what=$1 n left code=0
     kill -0 "$pid" 2>/dev/null || { wait "$pid" || code=$?; echo "$what: the server has ended with $code: $(cat "$dir/err" "$trace")" >&2; exit 1; }
     [ "$(ask "$url/plaintext" 2>&1)" = 'Hello, World!' ] || fail "$what: others are not served"
-    for ((n = 0; n < 100; n++)); do
+    for ((n = 0; n < 500; n++)); do
         left=$(find "$dir/up" -name '.*' -type f)
         [ -z "$left" ] && [ "$(descriptors)" -le "$before" ] && break
         sleep 0.02
@@ -144,8 +145,13 @@ nth() {
 
 for backend in epoll poll; do
     start "$backend"
+    nobody=$(sockets)
     ask -o /dev/null "$url/files/small" && ask -o /dev/null "$url/plaintext"
-    sleep 0.1
+    # Those who have asked are gone when there are no more sockets than before them.
+    for ((n = 0; n < 500; n++)); do
+        [ "$(sockets)" -gt "$nobody" ] || break
+        sleep 0.02
+    done
     before=$(descriptors)
 
     # --- Serving: opened, looked at, read.
@@ -217,11 +223,7 @@ for backend in epoll poll; do
     done
 
     # It cannot even be removed: it stays, under a name that nobody is served, and nobody is told that it went well.
-    : >"$dir/strace.err"
-    strace -f -p "$pid" -o "$trace" -e trace=write,unlinkat -e inject=write:error=ENOSPC:when=1 \
-        -e inject=unlinkat:error=EIO:when=1 2>"$dir/strace.err" &
-    tracer=$!
-    sleep 0.3
+    attached write,unlinkat write:error=ENOSPC:when=1 unlinkat:error=EIO:when=1
     asked "${put[@]}" "$url/upload/new"
     detached
     want '507|cut' "$backend: a file that cannot be removed"

@@ -206,10 +206,11 @@ done
 for backend in epoll poll; do
     traced waitid,getppid "" "$backend" rival
     [ "$said" = "told 3, taken 0" ] || fail "$backend rival said '$said'"
-    # Strace counts per thread, and delays the end of the first look. Shells ask for their parent too.
+    # Strace counts per thread, and sends the signal for the rival along with the first look. Shells ask for their
+    # parent too.
     look=$(awk '/getppid\(/ && n[$1] { print n[$1] + 1; exit } /waitid\(/ { n[$1]++ }' "$trace")
-    traced waitid "waitid:delay_exit=400000:when=$look" "$backend" rival
-    [ "$said" = "told 2, taken 1" ] || fail "$backend rival, delayed, said '$said'"
+    traced waitid "waitid:signal=SIGUSR2:when=$look" "$backend" rival
+    [ "$said" = "told 2, taken 1" ] || fail "$backend rival, overtaken, said '$said'"
 done
 # Linux 5.3: a process descriptor can be had and not be waited by. Every other question is by number then.
 for backend in epoll poll; do

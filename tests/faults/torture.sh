@@ -78,7 +78,7 @@ serve() {
     # With -D the server is the child, and strace beside it.
     strace -D -qq -o "$log.trace" -e "trace=$3,epoll_pwait,epoll_pwait2" -e "inject=$4" \
         "$examples/$example" --listen 127.0.0.1:0 </dev/null >"$log.out" 2>"$log.err" & pid=$!
-    for _ in $(seq 500); do
+    for _ in $(seq 1000); do
         [ -f "$log.out" ] && read -r line <"$log.out" && break
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.01
@@ -88,7 +88,7 @@ serve() {
     [ -z "$port" ] || (converse "$kind" "$port")
     sleep 0.02
     kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 500); do
+    for _ in $(seq 1000); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.01
     done
