@@ -83,6 +83,24 @@ fn no_threads() {
     }
 }
 
+/// Waits until all of the pool's threads sleep.
+#[track_caller]
+fn threads_sleep() {
+    let begun = Instant::now();
+    // `NUMBER (NAME) STATE …`
+    let sleeps = |stat: String| !stat.contains("(evloop work") || stat.contains(") S ");
+    let all_sleep = || {
+        let mut tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        tasks.all(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("stat")).is_ok_and(sleeps)
+        })
+    };
+    while !all_sleep() {
+        assert!(begun.elapsed() < secs(10), "a thread does not rest");
+        thread::yield_now();
+    }
+}
+
 /// A job that says that it runs and ends when its gate is dropped.
 struct Held {
     work: Work,
@@ -258,7 +276,7 @@ fn one_thread_is_enough_for_jobs_one_at_a_time() {
         ev.work(|| (), well).unwrap();
         ev.run().unwrap();
         // It may be on its way from posting to being idle.
-        thread::sleep(ms(1));
+        threads_sleep();
     }
     assert!(threads().len() <= 2, "{:?}", threads());
 }

@@ -96,7 +96,8 @@ on_both! {
         let mut clients: Vec<_> = (0..20).map(|_| server.client()).collect();
         for (n, client) in clients.iter_mut().enumerate() {
             // Some with more behind it than is parsed yet.
-            client.send(get("/slow?ms=1200").repeat(1 + n % 3));
+            // None is answered before it was looked at.
+            client.send(get("/slow?ms=2500").repeat(1 + n % 3));
             client.half_close();
         }
         assert_eq!(server.ask(get("/plaintext")).status, 200);

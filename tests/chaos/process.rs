@@ -39,6 +39,11 @@ impl Process {
         all
     }
 
+    /// How many of them are sockets.
+    pub fn sockets(self) -> usize {
+        self.descriptor_list().iter().filter(|name| name.contains(" socket:")).count()
+    }
+
     /// A line of `status` that is a number, in the unit that stands there (kB for memory).
     pub fn status(self, key: &str) -> u64 {
         let text = fs::read_to_string(self.path("status")).unwrap_or_default();

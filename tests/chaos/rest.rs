@@ -35,11 +35,11 @@ on_both! {
                 // Suspended, with more behind it than is parsed yet, and than is kept.
                 4 => client.send(get("/slow?ms=60000")),
                 5 => {
-                    client.send(get("/slow?ms=6000"));
+                    client.send(get("/slow?ms=60000"));
                     client.offer_within(&get("/plaintext").repeat(20_000), ms(30)).unwrap();
                 }
                 6 => {
-                    client.send(get("/slow?ms=6000"));
+                    client.send(get("/slow?ms=60000"));
                     client.half_close();
                 }
                 // Replies that nobody reads.

@@ -27,6 +27,8 @@ pub struct Server {
     pub listening: Vec<String>,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    /// Sockets before anybody has connected.
+    sockets: usize,
     /// Descriptors and resident memory at the start, after one request of each kind.
     descriptors: usize,
     resident: u64,
@@ -79,6 +81,7 @@ impl Server {
             listening: Vec::new(),
             output,
             readers,
+            sockets: 0,
             descriptors: 0,
             resident: 0,
         };
@@ -88,6 +91,7 @@ impl Server {
             let address = line.strip_prefix("listening on ").expect("'listening on' first");
             server.listening.push(address.to_owned());
         }
+        server.sockets = process.sockets();
         if server.listening[0].starts_with("http://127.") {
             server.warm_up();
         }
@@ -108,7 +112,8 @@ impl Server {
     /// What there is now is what there is at the start.
     #[track_caller]
     pub fn settle(&mut self) {
-        // The listing of a moment, until it stays the same for a while: the client's is closed.
+        until("those who have asked are gone", || self.process.sockets() == self.sockets);
+        // The listing of a moment, until it stays the same for a while.
         let (mut since, mut last) = (Instant::now(), 0);
         until("the descriptors do not change", || {
             let now = self.process.descriptors();
