@@ -220,6 +220,10 @@ impl Worker {
         let response = client.try_response();
         let response =
             response.map_err(|ending| Refused(format!("{}: {}", line(), shown(&ending))))?;
+        if response.status == 503 {
+            // What a file is told that cannot be opened, as there are no descriptors.
+            return Err(Refused(format!("{}: 503", line())));
+        }
         assert_eq!(response.status, status, "{}", line());
         Ok(response.body)
     }
