@@ -32,10 +32,10 @@ async def main():
         async with Browser(SCRATCH / "chat-profile") as browser:
             anna, bert = await browser.page(390, 844, touch=True), await browser.page(1280, 900, "dark")
             await anna.open(said[1])
-            came = (await asyncio.wait_for(reader.readline(), 10)).decode().split()[1]
+            came = (await asyncio.wait_for(reader.readline(), 30)).decode().split()[1]
             await sees(anna, f"* you are {came}, others here: 1")
             await bert.open(said[1])
-            other = (await asyncio.wait_for(reader.readline(), 10)).decode().split()[1]
+            other = (await asyncio.wait_for(reader.readline(), 30)).decode().split()[1]
             await sees(anna, f"* {other} has come")
             await says(anna, "Hallo <i>Bert</i>")
             await sees(bert, f"{came}: Hallo <i>Bert</i>")
@@ -55,7 +55,7 @@ async def main():
             await sees(bert, f"* {came} has gone: 1001 going away")
             chat.send_signal(signal.SIGINT)
             await sees(bert, "* the chat is over")
-            status = await asyncio.wait_for(chat.wait(), 5)
+            status = await asyncio.wait_for(chat.wait(), 20)
             assert status == 0, status
     finally:
         if chat.returncode is None:

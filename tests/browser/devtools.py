@@ -27,7 +27,7 @@ class Browser:
             "--hide-scrollbars", "--ignore-certificate-errors", "--no-proxy-server", "--remote-debugging-port=0", f"--user-data-dir={self.profile}",
             "about:blank",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
-        address = await asyncio.wait_for(self.address(), 30)
+        address = await asyncio.wait_for(self.address(), 60)
         self.socket = await websockets.connect(address, max_size=None, ping_interval=None)
         self.tasks = [asyncio.create_task(self.hear()), asyncio.create_task(self.process.stderr.read())]
         return self
@@ -72,7 +72,7 @@ class Browser:
             message["sessionId"] = session
         self.answers[self.number] = answer = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps(message))
-        said = await asyncio.wait_for(answer, 20)
+        said = await asyncio.wait_for(answer, 60)
         if "error" in said:
             raise RuntimeError(f"{method}: {said['error']}")
         return said["result"]
@@ -119,7 +119,7 @@ class Page:
     async def open(self, address):
         self.loaded.clear()
         await self.tell("Page.navigate", url=address)
-        await asyncio.wait_for(self.loaded.wait(), 20)
+        await asyncio.wait_for(self.loaded.wait(), 60)
 
     async def eval(self, expression):
         """The value of an expression, or of what it promises. It works where the page's own scripts are off too."""
@@ -131,7 +131,7 @@ class Page:
     async def text(self, name):
         return await self.eval(f"document.getElementById({name!r}).textContent")
 
-    async def until(self, expression, what, patience=10):
+    async def until(self, expression, what, patience=30):
         """Waits until an expression is true."""
         end = asyncio.get_running_loop().time() + patience
         while not await self.eval(expression):

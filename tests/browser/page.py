@@ -68,7 +68,7 @@ class Server:
     async def end(self):
         """As Ctrl-C does it; who is connected does not hold it up."""
         self.process.send_signal(signal.SIGINT)
-        status = await asyncio.wait_for(self.process.wait(), 5)
+        status = await asyncio.wait_for(self.process.wait(), 20)
         check(status == 0, "the server ends with its pages open", status)
 
 
@@ -140,16 +140,21 @@ async def moves(browser, server):
     places = "[...document.querySelectorAll('.card')].map(e => Math.round(e.getBoundingClientRect().top)).join()"
     before, stood = [await page.text(name) for name in ("requests", "iterations")], await page.eval(places)
     drawn = await page.eval("document.querySelector('#rate-chart .bars').getAttribute('d')")
-    await load(server.at, "/plaintext", 2.2)
+    # Until all of it was seen: seconds without requests have no bars.
+    loading = asyncio.create_task(load(server.at, "/plaintext", 60))
     for name, was in zip(("requests", "iterations"), before):
         await page.until(f"document.getElementById({name!r}).textContent !== {was!r}", f"{name} moves")
     check(True, "the numbers move")
-    now = await page.eval("document.querySelector('#rate-chart .bars').getAttribute('d')")
-    check(now != drawn and "M297" not in now and "M295.5" in now, "the chart moves", now)
+    bars = "document.querySelector('#rate-chart .bars').getAttribute('d')"
+    await page.until(f"{bars} !== {drawn!r} && {bars}.includes('M295.5')", "the chart moves")
+    now = await page.eval(bars)
+    check(now != drawn and "M297" not in now, "the chart moves", now)
     for chart in ("rate", "latency", "lag"):
-        blank = await page.eval(
-            f"[...document.querySelectorAll('#{chart}-chart .bars')].some(e => !e.getBBox().height)")
-        check(not blank, f"the chart of the {chart} is not blank")
+        blank = f"[...document.querySelectorAll('#{chart}-chart .bars')].some(e => !e.getBBox().height)"
+        await page.until(f"!{blank}", f"the chart of the {chart} is not blank")
+        check(True, f"the chart of the {chart} is not blank")
+    loading.cancel()
+    await asyncio.wait([loading])
     mine = await page.eval("document.querySelectorAll('#peers tr.mine').length")
     check(mine == 1, "one of the connections is the reader's", mine)
     check(await page.eval(places) == stood, "nothing jumps", (stood, await page.eval(places)))
@@ -201,7 +206,7 @@ async def fills_in(browser, server):
         await page.tell("Input.insertText", text=" & Bob")
         page.loaded.clear()
         await page.click("form[action='/form'] button")
-        await asyncio.wait_for(page.loaded.wait(), 10)
+        await asyncio.wait_for(page.loaded.wait(), 30)
         said = await page.eval("document.body.textContent")
         check('["name","Ada & Bob"]' in said and '"name":"file"' in said, f"the form, scripts {scripts}", said)
         await page.close()

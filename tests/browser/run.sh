@@ -28,7 +28,7 @@ pictures=${1:-$scratch/pictures}
 mkdir -p "$pictures"
 status=0
 # It ends by itself long before; and its children with it.
-look() { timeout --kill-after=5 60 /usr/bin/python3 "tests/browser/$1.py" "$2" "$scratch" "$pictures" || status=$?; }
+look() { timeout --kill-after=5 300 /usr/bin/python3 "tests/browser/$1.py" "$2" "$scratch" "$pictures" || status=$?; }
 look page "$EVLOOP_HTTP_SERVER"
 look chat "$(dirname "$EVLOOP_HTTP_SERVER")/chat"
 [ -z "${1:-}" ] || echo "pictures: $pictures"

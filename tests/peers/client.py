@@ -12,7 +12,7 @@ import random
 import socket
 import sys
 
-WAIT = 5
+WAIT = 30
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -13,7 +13,7 @@ import sys
 
 import websockets
 
-WAIT = 10
+WAIT = 60
 
 
 def is_(got, expected, what="it"):
@@ -119,7 +119,7 @@ async def client(url, name, ca):
         for how, compression in [("", None), (", compressed if it can", "deflate")]:
             what = f"{name}: websockets: {check.__name__.replace('_', ' ')}{how}"
             try:
-                await asyncio.wait_for(check(lambda: connect(compression=compression)), 30)
+                await asyncio.wait_for(check(lambda: connect(compression=compression)), 120)
                 print(f"ok {what}", flush=True)
             except Exception as error:
                 print(f"FAILED {what}: {type(error).__name__} {error}", flush=True)
