@@ -326,6 +326,29 @@ fn what_has_come_out_of_what_has_gone_in_does_not_wait_inside() {
 }
 
 #[test]
+fn what_came_before_a_fault_comes_out_wherever_it_is_cut() {
+    for coding in Coding::ALL {
+        // Less than a window, one, and a window's end that is met with some of the next one already in.
+        for len in [1000, 32 * 1024, 40_000, 100_000] {
+            let data = vec![0; len];
+            let mut encoder = Encoder::new(coding, 6);
+            let mut packed = Vec::new();
+            encoder.update(&data, &mut packed);
+            encoder.flush(&mut packed);
+            // A block of the kind that does not exist.
+            packed.push(7);
+            for cut in 0..packed.len() {
+                let (one, other) = packed.split_at(cut);
+                let (came, end) =
+                    feed(&mut Decoder::new(coding, DecodeLimits::default()), [one, other]);
+                assert_eq!(end, Err(CodingFault::BadData), "{coding} {len} {cut}");
+                assert!(came == data, "{coding} {len} {cut}: {} bytes", came.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut packed = pack(Coding::Gzip, &[b"data"])[..10].to_vec();
     // A block of the kind that does not exist.

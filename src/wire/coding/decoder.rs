@@ -275,7 +275,11 @@ impl Decoder {
 
     fn inflate(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, CodingFault> {
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let result = self.inflate.decompress(rest, &mut self.room, FlushDecompress::None);
+        // No further than to the end of the window, which is as long as the room. Behind that the decompressor would go on
+        // if there were room, and where it then finds a fault, it keeps what finds no room for ever.
+        let left = STEP - usize::try_from(before_out % STEP as u64).unwrap_or(0);
+        let room = self.room.get_mut(..left).unwrap_or_default();
+        let result = self.inflate.decompress(rest, room, FlushDecompress::None);
         let used = self.inflate.total_in() - before_in;
         let came = self.inflate.total_out() - before_out;
         self.total_in += used;
