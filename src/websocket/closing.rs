@@ -95,7 +95,11 @@ fn wait(ev: &mut EvLoop, peer: &Peer) {
         stream.set_read_timeout(ev, None);
     }
     stream.enable_read(ev);
-    stream.set_deadline_in(ev, settings.close);
+    // Of all the steps to its end the first begins it.
+    if !peer.has(flag::ENDS) {
+        peer.set(flag::ENDS);
+        stream.set_deadline_in(ev, settings.close);
+    }
 }
 
 /// At once, without a word.

@@ -109,13 +109,17 @@ impl Conn {
         if !self.decoder.is_in_message() {
             self.decoder.give_memory(self.hub.take_scratch());
         }
-        self.read(ev);
+        let is_new = self.read(ev);
         let memory = self.decoder.take_memory();
         if memory.capacity() > 0 {
             self.hub.give_scratch(memory);
         }
         self.peer.held.set(u32::try_from(self.decoder.memory()).unwrap_or(u32::MAX));
         let waits = !self.peer.has(flag::PAUSED | flag::HELD) && self.decoder.is_in_message();
+        if is_new && waits {
+            // The one that had the time is there; the next has a time of its own.
+            self.peer.clear(flag::MESSAGE_TIMED);
+        }
         self.time_message(ev, waits);
     }
 
@@ -157,12 +161,14 @@ impl Conn {
         }
     }
 
-    fn read(&mut self, ev: &mut EvLoop) {
+    /// Says whether anything was read to its end, so that what has begun now began with this.
+    fn read(&mut self, ev: &mut EvLoop) -> bool {
+        let mut is_new = false;
         let Self { hub, peer, decoder, handler, .. } = self;
         let mut reading = Reading::new(ev, peer.stream());
         let Reading { ev, buffer, used, .. } = &mut reading;
         loop {
-            let Some(Chunk::Bytes(chunk)) = buffer.chunks().next() else { return };
+            let Some(Chunk::Bytes(chunk)) = buffer.chunks().next() else { return is_new };
             while let Some(rest) = chunk.get(*used..).filter(|rest| !rest.is_empty()) {
                 let message = match decoder.next(rest) {
                     Ok(decoded) => {
@@ -171,12 +177,14 @@ impl Conn {
                     }
                     Err(fault) => {
                         *used = usize::MAX;
-                        return closing::fault(ev, hub, peer, fault);
+                        closing::fault(ev, hub, peer, fault);
+                        return is_new;
                     }
                 };
                 if message.is_some_and(|message| !tell(ev, hub, peer, handler, message)) {
-                    return;
+                    return is_new;
                 }
+                is_new |= !decoder.is_in_message();
             }
             buffer.drain(*used);
             *used = 0;
@@ -288,6 +296,14 @@ impl Conn {
     }
 }
 
+/// The stream has ended, or whoever took it over has given it another handler, and the closure is gone with that.
+impl Drop for Conn {
+    fn drop(&mut self) {
+        self.peer.set(flag::GONE | flag::OVER);
+        self.hub.remove(self.peer.key);
+    }
+}
+
 /// Has the stream read, or not.
 pub(super) fn listen(ev: &mut EvLoop, stream: Stream, on: bool) {
     if on {
@@ -347,6 +363,7 @@ fn answer(ev: &mut EvLoop, hub: &Hub, peer: &Peer, payload: &[u8]) {
     }
     peer.rare(|rare| rare.pong = Some(payload.to_owned()));
     peer.set(flag::HELD);
+    peer.await_room(ev);
     listen(ev, stream, false);
 }
 
@@ -369,7 +386,6 @@ impl<'a> Reading<'a> {
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.buffer.drain(self.used);
-        let is_left = !self.buffer.is_empty();
         {
             let mut input = self.stream.input(self.ev);
             if !input.is_empty() {
@@ -377,7 +393,8 @@ impl Drop for Reading<'_> {
             }
             mem::swap(&mut *input, &mut self.buffer);
         }
-        if is_left && std::thread::panicking() {
+        if std::thread::panicking() {
+            // Also if nothing is left: what is done behind the last message was not done.
             self.stream.trigger_received(self.ev, true);
         }
     }

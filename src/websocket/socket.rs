@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::hub::Hub;
 use super::options::WebSocketOptions;
 use super::{PreparedMessage, WebSocket, closing};
-use crate::http::guests::{Admission, Farewell, Guest};
+use crate::http::guests::{self, Admission, Farewell, Guest};
 use crate::net::{Stream, Written};
 use crate::wire::Status;
 use crate::wire::websocket::{CloseCode, Frame, Role, WebSocketFault, close_frame, frame};
@@ -47,12 +47,14 @@ pub(super) mod flag {
     pub(in super::super) const FAULTY: u16 = 1 << 10;
     /// The stream has a write time-out.
     pub(in super::super) const WRITE_TIMED: u16 = 1 << 11;
+    /// `Closed` was told, or there is nobody any more to tell.
+    pub(in super::super) const GONE: u16 = 1 << 12;
     /// A message has begun to come, and must be complete in time.
     pub(in super::super) const MESSAGE_TIMED: u16 = 1 << 13;
-    /// `Closed` was told.
-    pub(in super::super) const GONE: u16 = 1 << 12;
-    /// Somebody was told that it is full, and waits for `Drained`: the stream is not quiet.
-    pub(in super::super) const LOUD: u16 = 1 << 13;
+    /// Somebody waits for `Drained`: the stream is not quiet.
+    pub(in super::super) const LOUD: u16 = 1 << 14;
+    /// It ends, and has a deadline for that.
+    pub(in super::super) const ENDS: u16 = 1 << 15;
     /// The peer's messages are of no interest, but that it says goodbye is.
     pub(in super::super) const DEAF: u16 = SENT_CLOSE | OVER | GONE;
 }
@@ -185,6 +187,7 @@ impl Peer {
         if self.rare.borrow().as_ref().is_some_and(|rare| rare.deflater.is_some()) {
             // What was compressed must be sent: later messages may refer to it.
             self.check_room(ev)?;
+            let key = self.key(hub)?;
             let mut squeezed = Vec::new();
             let done = self.if_rare(|rare| {
                 let Some((threshold, deflater)) = &mut rare.deflater else { return false };
@@ -199,7 +202,6 @@ impl Peer {
             });
             if done == Some(true) {
                 let of = Frame { is_compressed: true, ..of };
-                let key = self.key(hub)?;
                 let mut bytes = Vec::with_capacity(squeezed.len() + 14);
                 frame(&mut bytes, of, &squeezed, key)?;
                 let result = self.stream().write_owned(ev, bytes);
@@ -217,14 +219,20 @@ impl Peer {
         self.stream().is_full_or_more(ev).0
     }
 
-    /// Whoever is told that it is full is told when it is not any more, also where all of it leaves at once, of which
-    /// a quiet stream does not tell.
+    /// Whoever is told that it is full is told when it is not any more.
     pub(super) fn told(&self, ev: &mut EvLoop, written: Written) -> Written {
-        if written == Written::Full && !self.has(flag::LOUD) {
+        if written == Written::Full {
+            self.await_room(ev);
+        }
+        written
+    }
+
+    /// Has `Drained` come, also where all that waits leaves at once, of which a quiet stream does not tell.
+    pub(super) fn await_room(&self, ev: &mut EvLoop) {
+        if !self.has(flag::LOUD) {
             self.set(flag::LOUD);
             self.stream().set_quiet(ev, false);
         }
-        written
     }
 
     /// For what the stream would take whatever waits there.
@@ -292,6 +300,13 @@ impl Peer {
 
 impl Guest for Peer {
     fn farewell(self: Rc<Self>, ev: &mut EvLoop, how: Farewell) {
+        if self.has(flag::GONE) {
+            // Its stream has another handler, and is not the server's any more.
+            if let Some(admission) = self.admission.take() {
+                guests::dismiss(ev, admission);
+            }
+            return;
+        }
         match how {
             Farewell::InOrder if !self.has(flag::DEAF) => {
                 let hub = ev.local::<Hub>();

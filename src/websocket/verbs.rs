@@ -32,7 +32,9 @@ impl WebSocket {
         self.stream.id()
     }
 
-    /// The connection beneath: to look at, and for settings of the socket. Who reads or writes here comes in between.
+    /// The connection beneath: to look at, and for settings of the socket. Who reads or writes here comes in between; who
+    /// gives it [another handler](Stream::set_handler) takes it over: it is no WebSocket any more, its handler is told
+    /// nothing further, not even `Closed`, and its server does not wait for it.
     #[must_use]
     pub fn stream(self) -> Stream {
         self.stream

@@ -354,3 +354,61 @@ fn a_hook_that_ends_everything_while_one_is_accepted_leaves_nothing() {
         }
     }
 }
+
+#[test]
+fn all_of_an_end_has_one_time_out() {
+    let mut ev = ev();
+    let (server, log) = echo(&mut ev, WebSocketOptions::new());
+    let mut raw = Raw::open(&mut ev, server);
+    settle(&mut ev);
+    ev.websockets()[0].close(&mut ev, CloseCode::NORMAL, "").unwrap();
+    raw.hears_close(&mut ev, 1000);
+    pass(&mut ev, Duration::from_millis(2900));
+    // It answers late, and does not leave.
+    raw.close(1000, "");
+    raw.ends(&mut ev);
+    assert_eq!(said(&log), ["opened"]);
+    pass(&mut ev, Duration::from_millis(200));
+    assert_eq!(said(&log), ["closed 1000 \"\" clean"]);
+    assert_eq!(ev.stream_count(), 0);
+}
+
+#[test]
+fn one_whose_stream_was_taken_over_keeps_no_server_from_stopping() {
+    for late in [false, true] {
+        let mut ev = ev();
+        let (server, log) = echo(&mut ev, WebSocketOptions::new());
+        let mut raw = Raw::open(&mut ev, server);
+        settle(&mut ev);
+        let ws = ev.websockets()[0];
+        let stopped = Rc::new(Cell::new(false));
+        let tells = Rc::clone(&stopped);
+        server.on_stopped(&mut ev, move |_| tells.set(true));
+        if late {
+            server.shutdown(&mut ev, Some(Duration::from_secs(10)));
+        }
+        assert!(ws.stream().set_handler(&mut ev, |ev, stream, event| {
+            if let net::StreamEvent::Received(_) = event {
+                let mut input = stream.input(ev);
+                let len = input.len();
+                input.drain(len);
+                drop(input);
+                stream.write(ev, "taken over").unwrap();
+            }
+        }));
+        assert!(!ws.is_open(&ev) && ev.websockets().is_empty());
+        if !late {
+            server.shutdown(&mut ev, None);
+            until(&mut ev, |_| stopped.get());
+            raw.send("anything");
+            until(&mut ev, |_| {
+                raw.take();
+                raw.input == b"taken over"
+            });
+        } else {
+            pass(&mut ev, Duration::from_secs(11));
+            assert!(stopped.get());
+        }
+        assert_eq!(said(&log), ["opened"]);
+    }
+}

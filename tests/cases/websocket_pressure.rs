@@ -282,3 +282,23 @@ fn a_message_that_does_not_come_to_its_end_counts_too() {
     }
     assert_eq!(asks(&mut ev), "HTTP/1.1 200");
 }
+
+#[test]
+fn who_is_flooded_with_pings_answers_all_of_them() {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let routes = routes(WebSocketOptions::new(), move |_, _, event| note(&notes, &event));
+    // Their answers are more than may wait, but the system takes all of that at once.
+    let options = ServerOptions::new().write_limits(4096, 8192);
+    let server = options.unbound(&mut ev, routes).unwrap();
+    let mut raw = Raw::open(&mut ev, server);
+    settle(&mut ev);
+    raw.send(frame(0x89, &[b'x'; 125], true).repeat(200));
+    for _ in 0..200 {
+        raw.hears(&mut ev, 0x8A, [b'x'; 125]);
+    }
+    assert_eq!(said(&log).iter().filter(|told| told.starts_with("ping")).count(), 200);
+    raw.text("still there");
+    until(&mut ev, |_| said(&log).contains(&"text still there".to_owned()));
+}

@@ -1,5 +1,8 @@
 // Pings, and peers that are silent.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::sockets::*;
 
 fn pinging() -> WebSocketOptions {
@@ -181,4 +184,74 @@ fn while_nothing_is_read_a_message_has_time() {
     raw.hears(&mut ev, 0x81, "half");
     pass(&mut ev, Duration::from_secs(500));
     assert_eq!(said(&log), ["opened", "text half"]);
+}
+
+#[test]
+fn each_message_has_the_time_also_where_reads_always_end_inside_of_one() {
+    let mut ev = ev();
+    let options = WebSocketOptions::new().message_timeout(Some(Duration::from_secs(60)));
+    let (server, log) = echo(&mut ev, options);
+    let mut raw = Raw::open(&mut ev, server);
+    let message = frame(0x81, b"one of many", true);
+    let (left, right) = message.split_at(9);
+    raw.send(left);
+    for _ in 0..10 {
+        pass(&mut ev, Duration::from_secs(40));
+        raw.send([right, left].concat());
+        raw.hears(&mut ev, 0x81, "one of many");
+    }
+    // Pings in between are no messages, and give the one at hand no more time.
+    pass(&mut ev, Duration::from_secs(40));
+    raw.send([right, &frame(0x01, b"slow", true), &frame(0x89, b"?", true)[..3]].concat());
+    raw.hears(&mut ev, 0x81, "one of many");
+    for _ in 0..2 {
+        pass(&mut ev, Duration::from_secs(29));
+        raw.send([&frame(0x89, b"?", true)[3..], &frame(0x89, b"?", true)[..3]].concat());
+        raw.hears(&mut ev, 0x8A, "?");
+    }
+    said(&log);
+    pass(&mut ev, Duration::from_secs(3));
+    assert_eq!(said(&log), ["closed 1006 \"\" unclean"]);
+}
+
+#[test]
+fn a_message_that_is_complete_is_waited_for_no_longer_whatever_else_happens() {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let panics = Rc::new(Cell::new(false));
+    let may = Rc::clone(&panics);
+    let options = WebSocketOptions::new().message_timeout(Some(Duration::from_secs(60)));
+    let routes = routes(options, move |_, _, event| {
+        note(&notes, &event);
+        assert!(!(may.get() && matches!(event, WebSocketEvent::Text(_))), "as it was told");
+    });
+    let options = ServerOptions::new().write_limits(4096, 8192);
+    let server = options.unbound(&mut ev, routes).unwrap();
+    let mut raw = Raw::open(&mut ev, server);
+    let message = frame(0x81, b"half", true);
+    // What is sent meanwhile is told to have left, and the other way round.
+    raw.send(&message[..8]);
+    settle(&mut ev);
+    let ws = ev.websockets()[0];
+    assert!(matches!(ws.send_binary(&mut ev, [9; 5000]), Ok(Written::Full)));
+    settle(&mut ev);
+    assert_eq!(said(&log), ["opened", "drained"]);
+    assert_eq!(raw.next(&mut ev).1.len(), 5000);
+    raw.send(&message[8..]);
+    settle(&mut ev);
+    pass(&mut ev, Duration::from_secs(600));
+    assert_eq!(said(&log), ["text half"]);
+    // A handler that panics has had its message too.
+    raw.send(&message[..8]);
+    settle(&mut ev);
+    panics.set(true);
+    raw.send(&message[8..]);
+    let result = catch_unwind(AssertUnwindSafe(|| settle(&mut ev)));
+    assert!(result.is_err());
+    panics.set(false);
+    settle(&mut ev);
+    pass(&mut ev, Duration::from_secs(600));
+    assert_eq!(said(&log), ["text half"]);
+    raw.hears_nothing(&mut ev);
 }
