@@ -28,8 +28,21 @@ const NAME: &str = "permessage-deflate";
 /// What ends every flush, and is not sent (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
+/// The same with an empty block behind it, which shows whether a message was whole: nothing comes of either. One that was
+/// cut off would take them for more of itself; unless that was so early that not even its code was described, which only
+/// the message behind it shows.
+const TAIL_AND_BLOCK: [u8; 9] = [0, 0, 0xFF, 0xFF, 0, 0, 0, 0xFF, 0xFF];
+
+/// The same with a block that is the last, where nothing follows.
+const TAIL_AND_END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
+
 /// Inflated bytes of a message up to which its ratio is nobody's concern.
 const FREE: usize = 1 << 20;
+
+/// So many blocks of a message may say that they are the last, and one more for each [`BLOCK`] bytes: behind each of them
+/// the whole window is wiped, which is work for thousands of bytes.
+const BLOCKS: usize = 16;
+const BLOCK: usize = 256;
 
 /// What to agree on, and how to go about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,6 +246,8 @@ impl Agreed {
         Inflater {
             stream: None,
             keeps: !forgets,
+            has_ended: false,
+            ends: 0,
             message: Vec::new(),
             taken: 0,
             made: 0,
@@ -257,7 +272,11 @@ pub struct Inflater {
     /// `None` before the first message, and between messages that do not refer to each other.
     stream: Option<Box<Decompress>>,
     keeps: bool,
+    /// The last block has come, and nothing behind it.
+    has_ended: bool,
     message: Vec<u8>,
+    /// Blocks of the message that said to be the last.
+    ends: usize,
     /// Bytes of the message that have come, and that were made of them.
     taken: usize,
     made: usize,
@@ -269,6 +288,7 @@ impl Inflater {
     pub(super) fn begin(&mut self) {
         self.message.clear();
         (self.taken, self.made) = (0, 0);
+        (self.has_ended, self.ends) = (false, 0);
         self.stream.get_or_insert_with(|| Box::new(Decompress::new(false)));
     }
 
@@ -295,16 +315,30 @@ impl Inflater {
     ) -> Result<(), WebSocketFault> {
         self.inflate(piece, max)?;
         if is_last {
-            self.inflate(&TAIL, max)?;
-            if !self.keeps {
-                self.stream = None;
+            self.end(max)?;
+        }
+        Ok(())
+    }
+
+    /// All of the message is there.
+    fn end(&mut self, max: usize) -> Result<(), WebSocketFault> {
+        // Of nothing nothing is missing, nor is it behind the last block.
+        if self.taken > 0 && !self.has_ended {
+            let before = self.made;
+            self.inflate(if self.keeps { &TAIL_AND_BLOCK } else { &TAIL_AND_END }, max)?;
+            if self.made != before || self.has_ended == self.keeps {
+                return Err(WebSocketFault::BadCompression);
             }
+        }
+        if !self.keeps {
+            self.stream = None;
         }
         Ok(())
     }
 
     fn inflate(&mut self, mut piece: &[u8], max: usize) -> Result<(), WebSocketFault> {
         let Some(stream) = &mut self.stream else { return Err(WebSocketFault::BadCompression) };
+        self.has_ended &= piece.is_empty();
         loop {
             // As much again as there is, but never room for much more than is allowed.
             let room = self.message.len().max(1024).min(max - self.made + 1);
@@ -327,8 +361,13 @@ impl Inflater {
             let status = status.map_err(|_| WebSocketFault::BadCompression)?;
             if status == Status::StreamEnd {
                 // A block that said to be the last. Others may follow all the same.
+                self.ends += 1;
+                if self.ends > BLOCKS + self.taken / BLOCK {
+                    return Err(WebSocketFault::BadCompression);
+                }
                 stream.reset(false);
-                if piece.is_empty() {
+                self.has_ended = piece.is_empty();
+                if self.has_ended {
                     return Ok(());
                 }
                 continue;

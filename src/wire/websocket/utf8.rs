@@ -68,4 +68,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_beginning_of_a_character_is_judged_byte_by_byte_as_at_once() {
+        let further = [0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF];
+        for first in 0x7F..=0xFF_u8 {
+            for second in 0..=0xFF_u8 {
+                for third in further {
+                    for fourth in further {
+                        let bytes = [first, second, third, fourth];
+                        let mut utf8 = Utf8::default();
+                        for (at, byte) in bytes.iter().enumerate() {
+                            let so_far = bytes.get(..=at).unwrap_or_default();
+                            let (is_right, is_whole) = match from_utf8(so_far) {
+                                Ok(_) => (true, true),
+                                Err(error) => (error.error_len().is_none(), false),
+                            };
+                            assert_eq!(utf8.feed(&[*byte]), is_right, "{so_far:x?}");
+                            if !is_right {
+                                break;
+                            }
+                            assert_eq!(utf8.is_whole(), is_whole, "{so_far:x?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
