@@ -113,6 +113,36 @@ fn those_who_are_turned_away_take_nobodys_place() {
     is_refused(&Client::new(&mut ev, server).reply(&mut ev));
 }
 
+#[test]
+fn those_that_have_become_something_else_count_until_they_end() {
+    let mut ev = ev();
+    let (_, routes) = keeping();
+    let routes = routes.get("/upgrade", |ev: &mut EvLoop, _: Request, reply: Reply| {
+        if let Ok(stream) = reply.upgrade(ev, "else") {
+            stream.set_handler(ev, |ev, stream, event| {
+                if let net::StreamEvent::Eof { .. } = event {
+                    stream.close_now(ev);
+                }
+            });
+        }
+    });
+    let server = serve_with(&mut ev, ServerOptions::new().refuse_connections_above(2), routes);
+    let upgrade = request("GET", "/upgrade", "Connection: upgrade\r\nUpgrade: else\r\n", "");
+    let mut others: Vec<Client> = (0..2).map(|_| Client::new(&mut ev, server)).collect();
+    for other in &mut others {
+        other.send(&upgrade);
+        until(&mut ev, |_| other.waiting() > 0);
+    }
+    settle(&mut ev);
+    assert!(server.connections(&ev).is_empty());
+    is_refused(&Client::new(&mut ev, server).reply(&mut ev));
+    drop(others.pop());
+    until(&mut ev, |ev| ev.stream_count() == 1);
+    let mut next = Client::new(&mut ev, server);
+    assert_eq!(next.ask(&mut ev, get("/")).text(), "served");
+    is_refused(&Client::new(&mut ev, server).reply(&mut ev));
+}
+
 /// Whatever becomes of requests, each gives its place back.
 #[test]
 fn places_are_given_back_however_a_request_ends() {

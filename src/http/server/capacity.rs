@@ -1,5 +1,6 @@
 //! When there is too much to do, some are turned away with 503, so that the others are served.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::connection::{At, conn_flag};
@@ -25,6 +26,27 @@ pub(super) struct Capacity {
 pub(super) struct Usage {
     at: Option<u64>,
     bytes: usize,
+}
+
+/// How many connections were taken over, and are still there: WebSockets, most of them.
+#[derive(Clone, Default)]
+pub(super) struct Apart(Rc<Cell<usize>>);
+
+/// One of them, until this is dropped with its stream.
+pub(super) struct Place(Apart);
+
+impl Apart {
+    pub(super) fn enter(&self) -> Place {
+        self.0.set(self.0.get() + 1);
+        Place(self.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self(Apart(count)) = self;
+        count.set(count.get().saturating_sub(1));
+    }
 }
 
 /// Whether a request that has just come is one too many.
@@ -71,7 +93,7 @@ pub(super) fn turn_away(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> bool 
     {
         let mut state = service.state.borrow_mut();
         // Those that are being told so take nobody's place.
-        if state.conns.len() - state.away <= most {
+        if state.conns.len() - state.away + state.apart.0.get() <= most {
             return false;
         }
         let Some(conn) = state.conn(at) else { return true };
@@ -91,7 +113,8 @@ pub(super) fn turn_away(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> bool 
 impl ServerOptions {
     /// Above how many connections further ones are answered with 503 and closed, rather than left to wait in the system's queue
     /// as with [`max_connections`](Self::max_connections), which has to be larger by as many as may be
-    /// told so at a time: 0, which is never. With TLS they are only closed.
+    /// told so at a time: 0, which is never. With TLS they are only closed. Those that have become
+    /// [something else](super::Reply::upgrade), such as WebSockets, count until they end.
     pub fn refuse_connections_above(mut self, most: usize) -> Self {
         self.capacity.connections = most;
         self

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use slab::Slab;
 
-use super::capacity::Usage;
+use super::capacity::{Apart, Usage};
 use super::clients::PerIp;
 use super::connection::{At, Conn};
 use super::exchange::Exchange;
@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) lent: usize,
     /// How many connections were one too many, and are only told so.
     pub(super) away: usize,
+    /// How many have become something else, where it matters how many there are.
+    pub(super) apart: Apart,
     pub(super) usage: Usage,
     /// How many connections each address has, where a proxy says whose they are.
     pub(super) per_ip: PerIp,

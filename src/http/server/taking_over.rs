@@ -71,6 +71,8 @@ pub(super) fn upgrade(
     let Some(conn) = state.conn(at) else { return Err(gone()) };
     let was_deaf = conn.has(conn_flag::DEAF);
     let mut conn = state.conns.remove(at.index as usize);
+    let is_limited = service.options.capacity.connections != 0;
+    let place = is_limited.then(|| state.apart.enter());
     state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
     drop(state);
     // Those before it have been answered.
@@ -78,6 +80,10 @@ pub(super) fn upgrade(
     if let Some(counted) = more.counted.take() {
         // It is its address's for as long as it is there.
         at.stream.set_data(ev, counted);
+    }
+    if let Some(place) = place {
+        // And one of the connections there may be.
+        at.stream.set_data(ev, place);
     }
     for completing in more.completing {
         completing::complete(ev, service, completing);
