@@ -260,7 +260,8 @@ fn talkers(ev: &EvLoop) -> impl Iterator<Item = Stream> + use<> {
 }
 
 fn welcome(ev: &EvLoop, id: u64) -> String {
-    let others = talkers(ev).count() + ev.websockets().len() - 1;
+    // While the chat ends, nobody is open any more.
+    let others = (talkers(ev).count() + ev.websockets().len()).saturating_sub(1);
     format!("* you are {id}, others here: {others}")
 }
 
