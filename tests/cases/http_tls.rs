@@ -395,3 +395,68 @@ fn a_server_that_stops_closes_those_that_shake_hands() {
     half.rest(&mut ev);
     until(&mut ev, |_| stopped.get());
 }
+
+#[test]
+fn a_certificate_that_changes_in_the_middle_of_a_handshake_breaks_none() {
+    let mut ev = ev();
+    let tls = server_of(&["localhost"]);
+    let server = serve_with(&mut ev, ServerOptions::new().tls(tls.clone()), hello());
+    let identities = [authority().identity(&["localhost"]), authority().identity(&["localhost"])];
+    for version in tls::both_versions() {
+        // Between any two pieces of it, for the piece may be the one in which the certificate is chosen.
+        for at in 0..12 {
+            let client = authority().client().max_version(version).build().unwrap();
+            let mut client = Secure::new(&mut ev, server, &client);
+            client.step = 60;
+            for n in 0..12 {
+                if n == at {
+                    tls.set_identity(identities[at % 2].clone());
+                }
+                client.pump(&mut ev);
+            }
+            assert_eq!(client.ask(&mut ev, get("/")).text(), "secret", "{at}");
+            assert_eq!(client.end.info().version, version);
+        }
+    }
+}
+
+#[test]
+fn what_breaks_the_rules_of_tls_behind_the_handshake_ends_that_connection_alone() {
+    let mut ev = ev();
+    let server = serve_with(&mut ev, options(), hello());
+    let mut other = Secure::new(&mut ev, server, &trusting());
+    assert_eq!(other.ask(&mut ev, get("/")).text(), "secret");
+    let hello_again = {
+        let mut end = tls::End::new(trusting().filter("localhost").unwrap());
+        tls::all(&mut end.wire_out)
+    };
+    let wrong: [&[u8]; 8] = [
+        // Another hello in the clear, the request for one, a change of ciphers without end, a record of no kind, one
+        // that is too long, a forged one, an alert, and HTTP.
+        &hello_again,
+        b"\x16\x03\x03\0\x04\0\0\0\0",
+        &b"\x14\x03\x03\0\x01\x01".repeat(1000),
+        b"\x63\x03\x03\0\x01x",
+        b"\x17\x03\x03\xff\xff",
+        b"\x17\x03\x03\0\x20cannot be what it pretends to be!",
+        b"\x15\x03\x03\0\x02\x02\x28",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    for version in tls::both_versions() {
+        for wrong in wrong {
+            for step in [1, usize::MAX] {
+                let client = authority().client().max_version(version).build().unwrap();
+                let mut client = Secure::new(&mut ev, server, &client);
+                assert_eq!(client.ask(&mut ev, get("/")).text(), "secret");
+                for piece in wrong.chunks(step.min(wrong.len())) {
+                    client.wire.push(piece);
+                    turn(&mut ev);
+                }
+                client.wire.finish();
+                client.wire.rest(&mut ev);
+                until(&mut ev, |ev| server.connections(ev).len() == 1);
+            }
+        }
+    }
+    assert_eq!(other.ask(&mut ev, get("/")).text(), "secret");
+}

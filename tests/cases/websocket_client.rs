@@ -343,3 +343,28 @@ fn what_a_server_answers_instead_is_known() {
         assert_eq!(log.take(), Some(status), "{answer}");
     }
 }
+
+#[test]
+fn a_server_that_is_cut_off_behind_any_byte_of_its_answer_is_told_as_closed_once() {
+    let mut ev = ev();
+    let far = Far::new();
+    let log = Told::default();
+    let mut at = 0;
+    loop {
+        let notes = Rc::clone(&log);
+        let client = WebSocketClient::new();
+        client.connect(&mut ev, &far.url(), move |_, _, event| note(&notes, &event)).unwrap();
+        let mut raw = far.accept(&mut ev);
+        let request = raw.head(&mut ev);
+        let answer = agree(&request, "");
+        if at == answer.len() {
+            break;
+        }
+        raw.send(&answer[..at]);
+        turn(&mut ev);
+        if at % 2 == 0 { drop(raw) } else { raw.reset() }
+        until(&mut ev, |ev| ev.stream_count() == 0);
+        assert_eq!(said(&log), ["closed 1006 \"\" unclean"], "{at}");
+        at += 1;
+    }
+}

@@ -120,3 +120,83 @@ fn who_is_in_the_middle_of_a_message_is_closed_too_and_told_why() {
     assert!(ev.websocket_remote().broadcast(|_, _| true, PreparedMessage::text("x")));
     assert_eq!(raw.hears_close(&mut ev, 1013), "is in the middle of a message");
 }
+
+#[test]
+fn hundreds_that_all_end_at_once_are_all_told_of() {
+    for how in 0..4 {
+        let mut ev = ev();
+        let told = Rc::new(Cell::new([0; 2]));
+        let counts = Rc::clone(&told);
+        let server = server(&mut ev, WebSocketOptions::new(), move |ev, ws, event| {
+            let [opened, closed] = counts.get();
+            match event {
+                WebSocketEvent::Opened => counts.set([opened + 1, closed]),
+                WebSocketEvent::Closed(_) => {
+                    counts.set([opened, closed + 1]);
+                    // Who is told may speak to those who are left.
+                    if closed % 50 == 0 {
+                        broadcast(ev, |_, _| true, &PreparedMessage::text("one less"));
+                    }
+                    ws.close_now(ev);
+                }
+                _ => {}
+            }
+        });
+        let raws: Vec<Raw> = (0..400).map(|_| Raw::open(&mut ev, server)).collect();
+        settle(&mut ev);
+        assert_eq!((told.get(), ev.websockets().len()), ([400, 0], 400));
+        let mut silent = Vec::new();
+        match how {
+            0 => drop(raws),
+            1 => raws.into_iter().for_each(|mut raw| {
+                raw.close(1000, "");
+                raw.finish();
+            }),
+            2 => ev.websockets().into_iter().for_each(|ws| ws.close_now(&mut ev)),
+            _ => {
+                // Half of them do not answer.
+                server.shutdown(&mut ev, Some(Duration::from_secs(10)));
+                for (n, mut raw) in raws.into_iter().enumerate() {
+                    if n % 2 == 0 {
+                        raw.close(1001, "");
+                        raw.finish();
+                    } else {
+                        silent.push(raw);
+                    }
+                }
+                pass(&mut ev, Duration::from_millis(3100));
+            }
+        }
+        until(&mut ev, |ev| ev.stream_count() == 0);
+        assert_eq!((told.get(), ev.websockets().len()), ([400; 2], 0));
+    }
+}
+
+#[test]
+fn who_never_reads_holds_up_nobody_of_a_broadcast() {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let server = server(&mut ev, WebSocketOptions::new(), move |_, _, event| note(&notes, &event));
+    let deaf = Raw::open(&mut ev, server);
+    let mut others: Vec<Raw> = (0..5).map(|_| Raw::open(&mut ev, server)).collect();
+    settle(&mut ev);
+    let message = PreparedMessage::binary(vec![7; 50_000]);
+    let (mut sent, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let told = broadcast(&mut ev, |_, _| true, &message);
+        sent += told.sent;
+        refused += told.refused.len();
+        for raw in &mut others {
+            assert!(raw.next(&mut ev) == (0x82, vec![7; 50_000]));
+        }
+    }
+    assert_eq!(sent + refused, 200 * 6);
+    assert!((100..200).contains(&refused), "{refused}");
+    // Until the write time-out cuts it.
+    said(&log);
+    pass(&mut ev, Duration::from_secs(31));
+    assert_eq!(said(&log), ["closed 1006 \"\" unclean"]);
+    assert_eq!(ev.websockets().len(), 5);
+    drop(deaf);
+}
