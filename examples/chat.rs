@@ -187,7 +187,7 @@ input, button { font: inherit; padding: .5rem .75rem; border: 1px solid #8888; b
 </style>
 <h1>chat</h1>
 <ol role="log" aria-label="What was said" tabindex="0"></ol>
-<form><input aria-label="A message" maxlength="1000" autocomplete="off" autofocus> <button>Say</button></form>
+<form><input aria-label="A message" placeholder="A message" maxlength="1000" autocomplete="off" autofocus> <button>Say</button></form>
 <script>
 const log = document.querySelector('ol'), input = document.querySelector('input');
 let socket;
@@ -209,7 +209,8 @@ function connect() {
 }
 document.querySelector('form').onsubmit = event => {
   event.preventDefault();
-  if (!input.value || socket.readyState !== WebSocket.OPEN) return;
+  if (!input.value) return;
+  if (socket.readyState !== WebSocket.OPEN) return show('* not connected: what is written waits');
   socket.send(input.value);
   show('me: ' + input.value);
   input.value = '';
