@@ -126,7 +126,7 @@
 //! |---|---|---|
 //! | *(none)* | always | the loop, and every watcher but the stat watcher |
 //! | `auth` | no | log-ins in `evloop::http::auth`: Basic, Bearer, Digest; depends on `base64`, `md-5` and `sha2`; turns `http-server` on |
-//! | `compress` | no | replies and requests that are packed with gzip or deflate, also the messages of WebSockets; depends on `flate2`; turns `http-server` on |
+//! | `compress` | no | replies and requests that are packed with gzip or deflate, also the messages of WebSockets; depends on `flate2` and `miniz_oxide`, which is beneath it; turns `http-server` on |
 //! | `http-server` | yes | `evloop::http`, the HTTP/1.1 server with files, forms and events, and `evloop::wire`, the protocol without sockets; depends on `httpdate`, `percent-encoding`, `form_urlencoded` and `mime_guess`; turns `net` on |
 //! | `http-types` | no | conversions from and to the types of the crate `http`, which it depends on; turns `http-server` on |
 //! | `net` | yes | `evloop::net`, connections: buffered streams, listeners, name resolution, datagrams, rates, loop threads, and the work pool; depends on `bytes`, for bytes that are shared |

@@ -349,6 +349,24 @@ fn what_came_before_a_fault_comes_out_wherever_it_is_cut() {
 }
 
 #[test]
+fn blocks_that_stand_for_nothing_are_refused_early_and_flushes_are_not() {
+    // Each of them has a code of its own, for which tables are made: ten bits, and thousands of entries.
+    let empty = b"\x02\x08\x20\x80\x00".repeat(100_000);
+    assert_eq!(unpack(Coding::Deflate, &empty), (vec![], Err(CodingFault::TooMuchFraming)));
+    let gzip = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff", &empty[..]].concat();
+    assert_eq!(fault(Coding::Gzip, &gzip), CodingFault::TooMuchFraming);
+    // What is said in single letters, each sent as it comes.
+    let mut encoder = Encoder::new(Coding::Gzip, 6);
+    let (mut packed, data) = (Vec::new(), text(5000));
+    for letter in data.chunks(1) {
+        encoder.update(letter, &mut packed);
+        encoder.flush(&mut packed);
+    }
+    encoder.finish(&mut packed);
+    assert_eq!(unpack(Coding::Gzip, &packed), (data, Ok(())));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let mut packed = pack(Coding::Gzip, &[b"data"])[..10].to_vec();
     // A block of the kind that does not exist.

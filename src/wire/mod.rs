@@ -135,6 +135,8 @@ mod fields;
 pub mod forwarded;
 mod head;
 pub mod html;
+#[cfg(feature = "compress")]
+mod inflate;
 mod limits;
 mod method;
 pub mod multipart;

@@ -253,9 +253,7 @@ fn a_message_that_was_cut_off_is_refused() {
     for message in [&b"Hello"[..], text.as_bytes(), &noise, &[b'a'; 40]] {
         let payload = squeezed(&KEEPING, message);
         for options in [KEEPING, DeflateOptions::default()] {
-            // What describes the code of a block makes nothing, and where it stops is known of the last block only.
-            let described = if options == KEEPING && message == text.as_bytes() { 40 } else { 1 };
-            for len in described..payload.len() {
+            for len in 1..payload.len() {
                 if payload[..len] == [0] {
                     // That is how a message of nothing looks.
                     continue;
@@ -288,17 +286,35 @@ fn nothing_and_what_ends_with_a_last_block_are_whole() {
 }
 
 #[test]
-fn a_message_of_nothing_but_last_blocks_is_refused_early() {
+fn a_last_block_does_not_end_what_later_messages_may_refer_to() {
+    let ended = from_client(0xC1, b"\xf3\x48\xcd\xc9\xc9\x07\x00");
+    let bytes = all(&[ended, from_client(0xC1, b"\xf2\x00\x11\x00\x00")]);
+    assert_eq!(read(&bytes, &KEEPING, false), (vec![text("Hello"), text("Hello")], None));
+}
+
+#[test]
+fn a_message_of_nothing_but_blocks_is_refused_early() {
     let many = |n: usize| [&b"\x03\x00".repeat(n)[..], b"\x00"].concat();
     for options in [KEEPING, DeflateOptions::default()] {
         assert_eq!(
             read(&from_client(0xC2, &many(10)), &options, false),
             (vec![Said::Binary(vec![])], None)
         );
-        // Each of them would have the window wiped: of a frame of 1 MiB, half a million times.
-        let bytes = from_client(0xC2, &many(500_000));
-        let mut decoder = reader(&options, DecoderLimits::default(), false);
-        assert_eq!(decoder.next(&bytes), Err(Wrong::BadCompression));
+        // Each of them would have tables made: of a frame of 1 MiB, half a million times.
+        for blocks in [many(500_000), b"\x02\x08\x20\x80\x00".repeat(200_000)] {
+            let bytes = from_client(0xC2, &blocks);
+            let mut decoder = reader(&options, DecoderLimits::default(), false);
+            assert_eq!(decoder.next(&bytes), Err(Wrong::BadCompression));
+        }
+        // In as many frames as there may be, each of them may have been flushed.
+        let mut bytes = from_client(0x42, b"\x4a\x04\x00\x00\x00\xff\xff");
+        bytes.extend(from_client(0x00, b"\x4a\x04\x00\x00\x00\xff\xff").repeat(1000));
+        bytes.extend(from_client(0x80, b"\x00"));
+        let decoder = reader(&options, DecoderLimits::default(), false);
+        assert_eq!(
+            decode(decoder, &mut bytes.chunks(1000)),
+            (vec![Said::Binary(vec![b'a'; 1001])], None)
+        );
     }
 }
 

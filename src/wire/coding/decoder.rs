@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use flate2::{Crc, Decompress, FlushDecompress, Status};
+use flate2::Crc;
 
+use super::super::inflate::{Inflate, Step};
 use super::check::{Adler, Check};
 use super::gzip::Header;
 use super::{Coding, CodingFault};
-
-/// The most that comes out of one call, in bytes. Not less: it is the window of the decompressor, which says what is wrong
-/// only after what was right has come out.
-const STEP: usize = 32 * 1024;
 
 /// So many members of gzip are taken, and one more for each [`MEMBER`] bytes that came in.
 const MEMBERS: u64 = 16;
@@ -57,13 +54,11 @@ pub struct Decoder {
     coding: Coding,
     limits: DecodeLimits,
     state: State,
-    inflate: Decompress,
+    inflate: Inflate,
     check: Check,
-    /// Something came out with the last step, so that more may wait inside: the decompressor stops where its window is
-    /// full, even if all of the input is in and there is room outside.
+    /// More may come out without further input.
     may_have_more: bool,
     ignores: bool,
-    room: Box<[u8]>,
     total_in: u64,
     total_out: u64,
     members: u64,
@@ -96,11 +91,10 @@ impl Decoder {
             coding,
             limits,
             state,
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(),
             check: Check::None,
             may_have_more: false,
             ignores: false,
-            room: vec![0; STEP].into_boxed_slice(),
             total_in: 0,
             total_out: 0,
             members: 1,
@@ -244,7 +238,7 @@ impl Decoder {
 
     fn begin(&mut self, check: Check) {
         if self.members > 1 {
-            self.inflate.reset(false);
+            self.inflate.forget();
         }
         self.check = check;
         self.state = State::Data;
@@ -274,44 +268,36 @@ impl Decoder {
     }
 
     fn inflate(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, CodingFault> {
-        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        // No further than to the end of the window, which is as long as the room. Behind that the decompressor would go on
-        // if there were room, and where it then finds a fault, it keeps what finds no room for ever.
-        let left = STEP - usize::try_from(before_out % STEP as u64).unwrap_or(0);
-        let room = self.room.get_mut(..left).unwrap_or_default();
-        let result = self.inflate.decompress(rest, room, FlushDecompress::None);
-        let used = self.inflate.total_in() - before_in;
-        let came = self.inflate.total_out() - before_out;
-        self.total_in += used;
-        let used = usize::try_from(used).unwrap_or(rest.len());
-        self.may_have_more = came > 0;
-        self.take_out(came, out)?;
-        match result {
-            Ok(Status::StreamEnd) => {
-                self.may_have_more = false;
+        // What is sent as it comes about is flushed again and again.
+        self.inflate.allow(self.inflate.stored());
+        let (used, step) = self.inflate.step(rest);
+        self.total_in += used as u64;
+        self.may_have_more = step == Step::More;
+        self.take_out(out)?;
+        match step {
+            Step::More | Step::NeedsInput => {}
+            Step::End => {
                 self.state = match self.check {
                     Check::None => State::End,
                     _ => State::Trailer(0),
                 };
             }
-            Ok(_) if used == 0 && came == 0 && !rest.is_empty() => {
-                return Err(CodingFault::BadData);
-            }
-            Ok(_) => {}
-            Err(_) => return Err(CodingFault::BadData),
+            Step::Broken => return Err(CodingFault::BadData),
+            Step::Framing => return Err(CodingFault::TooMuchFraming),
         }
         Ok(used)
     }
 
-    /// So much has come out, and may be too much.
-    fn take_out(&mut self, came: u64, out: &mut Vec<u8>) -> Result<(), CodingFault> {
-        let left = self.limits.size.saturating_sub(self.total_out);
-        let taken = usize::try_from(came.min(left)).unwrap_or(STEP);
-        let bytes = self.room.get(..taken).unwrap_or_default();
+    /// What has come out, which may be too much.
+    fn take_out(&mut self, out: &mut Vec<u8>) -> Result<(), CodingFault> {
+        let made = self.inflate.made();
+        let left =
+            usize::try_from(self.limits.size.saturating_sub(self.total_out)).unwrap_or(usize::MAX);
+        let bytes = made.get(..left).unwrap_or(made);
         self.check.update(bytes);
         out.extend_from_slice(bytes);
-        self.total_out += taken as u64;
-        if came > left {
+        self.total_out += bytes.len() as u64;
+        if made.len() > left {
             return Err(CodingFault::TooLarge);
         }
         let allowed = self.total_in.saturating_mul(u64::from(self.limits.ratio));

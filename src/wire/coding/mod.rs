@@ -28,7 +28,7 @@
 //!
 //! # Sharp edges
 //!
-//! * **An encoder is 300 KiB of memory**, whatever it packs, and a decoder 80 KiB. Keep one, and
+//! * **An encoder is 300 KiB of memory**, whatever it packs, and a decoder 45 KiB. Keep one, and
 //!   [`finish`](Encoder::finish) makes it fit for the next.
 //! * **`deflate` is the zlib format**, with a header and a checksum (RFC 9110 §8.4.1.2). Some send it without: the decoder
 //!   takes both, and the encoder makes what is right.

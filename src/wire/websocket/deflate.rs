@@ -18,9 +18,10 @@
 //! context takeover each direction of each connection keeps that much, in exchange for messages that refer to earlier
 //! ones.
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, FlushCompress};
 
 use super::super::Fields;
+use super::super::inflate::{Inflate, Step};
 use super::{HandshakeFault, Role, WebSocketFault};
 
 const NAME: &str = "permessage-deflate";
@@ -28,21 +29,8 @@ const NAME: &str = "permessage-deflate";
 /// What ends every flush, and is not sent (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 
-/// The same with an empty block behind it, which shows whether a message was whole: nothing comes of either. One that was
-/// cut off would take them for more of itself; unless that was so early that not even its code was described, which only
-/// the message behind it shows.
-const TAIL_AND_BLOCK: [u8; 9] = [0, 0, 0xFF, 0xFF, 0, 0, 0, 0xFF, 0xFF];
-
-/// The same with a block that is the last, where nothing follows.
-const TAIL_AND_END: [u8; 9] = [0, 0, 0xFF, 0xFF, 1, 0, 0, 0xFF, 0xFF];
-
 /// Inflated bytes of a message up to which its ratio is nobody's concern.
 const FREE: usize = 1 << 20;
-
-/// So many blocks of a message may say that they are the last, and one more for each [`BLOCK`] bytes: behind each of them
-/// the whole window is wiped, which is work for thousands of bytes.
-const BLOCKS: usize = 16;
-const BLOCK: usize = 256;
 
 /// What to agree on, and how to go about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -246,9 +234,8 @@ impl Agreed {
         Inflater {
             stream: None,
             keeps: !forgets,
-            has_ended: false,
-            ends: 0,
             message: Vec::new(),
+            frames: 0,
             taken: 0,
             made: 0,
             max_ratio: options.max_ratio as usize,
@@ -270,14 +257,11 @@ impl Agreed {
 #[derive(Debug)]
 pub struct Inflater {
     /// `None` before the first message, and between messages that do not refer to each other.
-    stream: Option<Box<Decompress>>,
+    stream: Option<Box<Inflate>>,
     keeps: bool,
-    /// The last block has come, and nothing behind it.
-    has_ended: bool,
     message: Vec<u8>,
-    /// Blocks of the message that said to be the last.
-    ends: usize,
-    /// Bytes of the message that have come, and that were made of them.
+    /// Of the message, the frames and bytes that have come, and the bytes that were made of them.
+    frames: u64,
     taken: usize,
     made: usize,
     max_ratio: usize,
@@ -287,9 +271,8 @@ impl Inflater {
     /// A compressed message begins.
     pub(super) fn begin(&mut self) {
         self.message.clear();
-        (self.taken, self.made) = (0, 0);
-        (self.has_ended, self.ends) = (false, 0);
-        self.stream.get_or_insert_with(|| Box::new(Decompress::new(false)));
+        (self.frames, self.taken, self.made) = (0, 0, 0);
+        self.stream.get_or_insert_with(|| Box::new(Inflate::new())).count_anew();
     }
 
     /// What was made and not let go of.
@@ -313,69 +296,60 @@ impl Inflater {
         is_last: bool,
         max: usize,
     ) -> Result<(), WebSocketFault> {
-        self.inflate(piece, max)?;
+        let Some(mut stream) = self.stream.take() else {
+            return Err(WebSocketFault::BadCompression);
+        };
+        // Each may have been flushed by itself.
+        self.frames += 1;
+        stream.allow(2 * self.frames);
+        self.inflate(&mut stream, piece, max)?;
         if is_last {
-            self.end(max)?;
+            self.end(&mut stream, max)?;
+        }
+        if !is_last || self.keeps {
+            self.stream = Some(stream);
         }
         Ok(())
     }
 
-    /// All of the message is there.
-    fn end(&mut self, max: usize) -> Result<(), WebSocketFault> {
-        // Of nothing nothing is missing, nor is it behind the last block.
-        if self.taken > 0 && !self.has_ended {
-            let before = self.made;
-            self.inflate(if self.keeps { &TAIL_AND_BLOCK } else { &TAIL_AND_END }, max)?;
-            if self.made != before || self.has_ended == self.keeps {
-                return Err(WebSocketFault::BadCompression);
-            }
+    /// All of the message is there. It ends with what a flush leaves behind, or with a last block.
+    fn end(&mut self, stream: &mut Inflate, max: usize) -> Result<(), WebSocketFault> {
+        // Of nothing nothing is missing.
+        if self.taken == 0 || stream.is_at_start() {
+            return Ok(());
         }
-        if !self.keeps {
-            self.stream = None;
+        let before = self.made;
+        self.inflate(stream, &TAIL, max)?;
+        // What was cut off takes it for more of itself.
+        if self.made != before || stream.is_inside() {
+            return Err(WebSocketFault::BadCompression);
         }
         Ok(())
     }
 
-    fn inflate(&mut self, mut piece: &[u8], max: usize) -> Result<(), WebSocketFault> {
-        let Some(stream) = &mut self.stream else { return Err(WebSocketFault::BadCompression) };
-        self.has_ended &= piece.is_empty();
+    fn inflate(
+        &mut self,
+        stream: &mut Inflate,
+        mut piece: &[u8],
+        max: usize,
+    ) -> Result<(), WebSocketFault> {
         loop {
-            // As much again as there is, but never room for much more than is allowed.
-            let room = self.message.len().max(1024).min(max - self.made + 1);
-            if self.message.capacity() - self.message.len() < room {
-                self.message.reserve_exact(room);
-            }
-            let (before_in, before_out) = (stream.total_in(), stream.total_out());
-            let status = stream.decompress_vec(piece, &mut self.message, FlushDecompress::Sync);
-            let used = (stream.total_in() - before_in) as usize;
-            let made = (stream.total_out() - before_out) as usize;
+            let (used, step) = stream.step(piece);
             piece = piece.get(used..).unwrap_or_default();
             self.taken += used;
-            self.made += made;
+            let made = stream.made();
+            self.made += made.len();
             if self.made > max {
                 return Err(WebSocketFault::MessageTooBig);
             }
             if self.made > FREE && self.made / self.max_ratio.max(1) > self.taken {
                 return Err(WebSocketFault::RatioTooHigh);
             }
-            let status = status.map_err(|_| WebSocketFault::BadCompression)?;
-            if status == Status::StreamEnd {
-                // A block that said to be the last. Others may follow all the same.
-                self.ends += 1;
-                if self.ends > BLOCKS + self.taken / BLOCK {
-                    return Err(WebSocketFault::BadCompression);
-                }
-                stream.reset(false);
-                self.has_ended = piece.is_empty();
-                if self.has_ended {
-                    return Ok(());
-                }
-                continue;
-            }
-            // Only a call that makes nothing says that nothing waits: the window, which is wherever earlier messages
-            // have left it, may be full before the room is, with all of the input taken in.
-            if used == 0 && made == 0 {
-                return if piece.is_empty() { Ok(()) } else { Err(WebSocketFault::BadCompression) };
+            self.message.extend_from_slice(made);
+            match step {
+                Step::More | Step::End => {}
+                Step::NeedsInput => return Ok(()),
+                Step::Broken | Step::Framing => return Err(WebSocketFault::BadCompression),
             }
         }
     }
