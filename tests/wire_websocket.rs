@@ -516,8 +516,11 @@ fn a_client_asks_as_a_server_understands() {
     assert_eq!(head.fields().get("origin"), Some(&b"http://here"[..]));
     let wrong = client_request(&mut Vec::new(), "a\r\nb", "/", [0; 16], &[], &Fields::default());
     assert_eq!(wrong, Err(Fault::BadFieldValue));
-    let wrong = client_request(&mut Vec::new(), "a", "/", [0; 16], &["a, b"], &Fields::default());
-    assert_eq!(wrong, Err(Fault::BadFieldValue));
+    for protocols in [&["a, b"][..], &[""], &["a", "b", "a"]] {
+        let wrong =
+            client_request(&mut Vec::new(), "a", "/", [0; 16], protocols, &Fields::default());
+        assert_eq!(wrong, Err(Fault::BadFieldValue));
+    }
 }
 
 fn answer(text: &str) -> Result<Option<String>, HandshakeFault> {

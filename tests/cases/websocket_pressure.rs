@@ -302,3 +302,71 @@ fn who_is_flooded_with_pings_answers_all_of_them() {
     raw.text("still there");
     until(&mut ev, |_| said(&log).contains(&"text still there".to_owned()));
 }
+
+/// What a server is told, and says, where all of it comes in pieces of this length.
+fn transcript(bytes: &[u8], piece: usize, limits: (usize, usize)) -> (Vec<String>, Vec<u8>) {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let routes = routes(WebSocketOptions::new().max_fragments(20), move |_, _, event| {
+        if !matches!(event, WebSocketEvent::Drained) {
+            note(&notes, &event);
+        }
+    });
+    let options = ServerOptions::new().write_limits(limits.0, limits.1);
+    let server = options.unbound(&mut ev, routes).unwrap();
+    let mut raw = Raw::open(&mut ev, server);
+    for piece in bytes.chunks(piece) {
+        raw.send(piece);
+        if piece.len() < 2000 {
+            turn(&mut ev);
+        } else {
+            settle(&mut ev);
+        }
+        raw.take();
+    }
+    settle(&mut ev);
+    raw.finish();
+    until(&mut ev, |ev| ev.stream_count() == 0);
+    raw.take();
+    (said(&log), std::mem::take(&mut raw.input))
+}
+
+#[test]
+fn what_is_told_and_answered_does_not_depend_on_how_it_comes() {
+    let mut seed = 11_u64;
+    let mut pick = move |of: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % of
+    };
+    for round in 0..12 {
+        let mut bytes = Vec::new();
+        let mut in_message = false;
+        for _ in 0..pick(60) + 5 {
+            let payload = vec![b'a' + pick(26) as u8; [0, 1, 5, 125, 126, 700][pick(6) as usize]];
+            let control = &payload[..payload.len().min(125)];
+            match pick(8) {
+                0..3 => bytes.extend(frame(0x89, control, true)),
+                3 => bytes.extend(frame(0x8A, control, true)),
+                _ => {
+                    let is_last = pick(3) > 0;
+                    let opcode = if in_message { 0 } else { 1 + pick(2) as u8 };
+                    bytes.extend(frame(u8::from(is_last) << 7 | opcode, &payload, true));
+                    in_message = !is_last;
+                }
+            }
+        }
+        match round % 4 {
+            0 => bytes.extend(frame(0x88, &[3, 0xE8, b'!'], true)),
+            1 => bytes.extend(frame(0x8B, b"", true)),
+            2 => bytes.extend(frame(0x81, b"\xff", true)),
+            _ => {}
+        }
+        let whole = transcript(&bytes, usize::MAX, (256 * 1024, 1024 * 1024));
+        for (piece, limits) in [(1, (256 * 1024, 1024 * 1024)), (7, (64, 256)), (5000, (64, 256))] {
+            let cut = transcript(&bytes, piece, limits);
+            assert_eq!(cut.0, whole.0, "{round}, {piece}");
+            assert!(cut.1 == whole.1, "{round}, {piece}");
+        }
+    }
+}

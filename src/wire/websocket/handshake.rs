@@ -218,7 +218,7 @@ fn protocols(fields: &Fields) -> Result<Vec<&str>, HandshakeFault> {
 ///
 /// # Errors
 ///
-/// [`Fault`] for a host, target or field that cannot be sent.
+/// [`Fault`] for a host, target or field that cannot be sent, or a subprotocol that is no token, or there twice.
 pub fn client_request(
     out: &mut Vec<u8>,
     host: &str,
@@ -235,7 +235,14 @@ pub fn client_request(
     write::field(out, "Sec-WebSocket-Key", key.as_bytes())?;
     write::field(out, "Sec-WebSocket-Version", VERSION)?;
     if !protocols.is_empty() {
-        if !protocols.iter().all(|each| super::super::is_token(each.as_bytes())) {
+        // Each of them once (RFC 6455 §4.1): a server takes them for a mistake else.
+        let is_new = |at: usize, each: &&str| {
+            protocols.get(..at).is_none_or(|before| !before.contains(each))
+        };
+        let is_right = |(at, each): (usize, &&str)| {
+            super::super::is_token(each.as_bytes()) && is_new(at, each)
+        };
+        if !protocols.iter().enumerate().all(is_right) {
             return Err(Fault::BadFieldValue);
         }
         write::field(out, "Sec-WebSocket-Protocol", protocols.join(", ").as_bytes())?;
