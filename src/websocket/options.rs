@@ -201,6 +201,7 @@ impl fmt::Debug for WebSocketOptions {
             .field("fragments", &settings.fragments)
             .field("ping", &settings.ping)
             .field("idle_timeout", &settings.idle)
+            .field("message_timeout", &settings.message)
             .field("write_timeout", &settings.write)
             .field("close_timeout", &settings.close)
             .finish_non_exhaustive()

@@ -4,7 +4,7 @@
 use super::super::WebSocketFault;
 
 #[derive(Default, Debug)]
-pub(super) struct Inflating;
+pub(super) struct Inflating(());
 
 #[expect(clippy::unused_self, reason = "the same as where there is something to do")]
 impl Inflating {
