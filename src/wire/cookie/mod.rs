@@ -22,7 +22,7 @@ pub use set::{SameSite, SetCookie};
 use super::syntax::trim;
 
 /// How many cookies of one request are read unless something else is asked for.
-pub const COOKIES_MAX: usize = 200;
+pub const COOKIES_MAX: usize = 100;
 
 /// Reads a value of `Cookie`, in order, repeats included (`MHD_COOKIE_KIND`).
 ///
