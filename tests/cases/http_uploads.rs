@@ -199,6 +199,18 @@ fn a_broken_upload_goes_on_where_it_ended() {
     assert_eq!(fs::read(tree.path("a")).unwrap(), b"0123456789");
 }
 
+/// Or whoever likes could fill a directory with files that have nothing in them.
+#[test]
+fn a_part_of_what_nobody_has_begun_leaves_nothing() {
+    let (tree, mut ev) = (Tree::new(), ev());
+    let mut client = taking(&mut ev, upload(&tree).resumable(true));
+    let gap = client.ask(&mut ev, put("/up/a", "Content-Range: bytes 5-6/10\r\n", "56"));
+    assert_eq!((gap.status, gap.field("content-range")), (416, Some("bytes */0")));
+    assert_eq!(tree.names(), [""; 0]);
+    assert_eq!(client.ask(&mut ev, put("/up/a", "Content-Range: bytes 0-1/2\r\n", "01")).status, 201);
+    assert_eq!(tree.names(), ["a"]);
+}
+
 #[test]
 fn parts_are_refused_where_they_are_not_taken() {
     let (tree, mut ev) = (Tree::new(), ev());

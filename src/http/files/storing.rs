@@ -9,7 +9,7 @@ use std::{error, fmt};
 
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, fsync, ftruncate,
-    openat, renameat, renameat_with, statat, unlinkat,
+    linkat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -308,7 +308,14 @@ impl Storing {
             retry(|| renameat(directory, temporary, directory, name))?;
         } else {
             let only = RenameFlags::NOREPLACE;
-            retry(|| renameat_with(directory, temporary, directory, name, only))?;
+            match retry(|| renameat_with(directory, temporary, directory, name, only)) {
+                // Not all file systems can do that. A second name replaces nothing either.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                    retry(|| linkat(directory, temporary, directory, name, AtFlags::empty()))?;
+                    self.remove();
+                }
+                result => result?,
+            }
         }
         if self.syncs {
             // The name is the directory's, which is written on its own.
@@ -377,6 +384,10 @@ fn kept_file(directory: &OwnedFd, name: &str, offset: u64) -> Result<(String, Fi
             return Err(UploadError::Exists);
         }
         if offset > attributes.len {
+            if attributes.len == 0 {
+                // Most likely it was made just now, and nobody could go on with it. It is ours as long as it is locked.
+                let _ = unlinkat(directory, &temporary, AtFlags::empty());
+            }
             return Err(UploadError::Gap { size: attributes.len });
         }
         // What was behind it is sent again.
