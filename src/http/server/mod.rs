@@ -45,6 +45,7 @@ mod outgoing;
 #[cfg(feature = "compress")]
 mod packing;
 mod pieces;
+mod piping;
 mod plain_head;
 mod preface;
 mod prepared;
