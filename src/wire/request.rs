@@ -116,8 +116,23 @@ impl RequestParser {
             },
             _ => self.advance(input, 0),
         };
-        self.fault = result.err();
-        Ok(Progress { used: result?, done: self.step == Step::Done })
+        match result {
+            Ok(used) => Ok(Progress { used, done: self.step == Step::Done }),
+            Err(fault) => Err(self.fail(fault, input)),
+        }
+    }
+
+    /// It ends here. The request line is kept, for those who say what was refused.
+    #[cold]
+    fn fail(&mut self, fault: Fault, input: &[u8]) -> Fault {
+        let RequestHead { fields, meaning } = &mut self.head;
+        // Lines that come whole are kept together, and these were not.
+        if fields.bytes().is_empty() {
+            let line = input.get(..meaning.target.to as usize);
+            fields.append(line.unwrap_or_default());
+        }
+        self.fault = Some(fault);
+        fault
     }
 
     /// The head, complete if [`feed`](Self::feed) said so.

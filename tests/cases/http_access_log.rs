@@ -170,6 +170,77 @@ fn lines_of_json_have_everything() {
 }
 
 #[test]
+fn what_was_refused_before_it_was_a_request_has_a_line_too() {
+    let mut ev = ev();
+    let kept = Kept::default();
+    let options = ServerOptions::new().header_timeout(Some(Duration::from_secs(5)));
+    let routes = hello().access_log(kept.log().format(LogFormat::Common).timings());
+    let server = serve_with(&mut ev, options, routes);
+    for (head, line) in [
+        ("GET / HTTP/1.1\r\nno field\r\n\r\n", r#""GET / HTTP/1.1" 400 16 protocol-error 0.000000 28 -"#),
+        ("GET /a?b=c HTTP/1.0\r\nA : b\r\n", r#""GET /a?b=c HTTP/1.0" 400 16 protocol-error 0.000000 28 -"#),
+        ("GET / HTTP/1.1\r\n\r\n", r#""GET / HTTP/1.1" 400 16 protocol-error 0.000000 18 -"#),
+        ("\x16\x03\x01", r#""-" 400 16 protocol-error 0.000000 3 -"#),
+        ("GET / HTTP/2.0\r\n\r\n", r#""-" 505 31 protocol-error 0.000000 18 -"#),
+    ] {
+        let mut client = Client::new(&mut ev, server);
+        client.ask(&mut ev, head);
+        settle(&mut ev);
+        assert_eq!(timeless(&kept.line()), format!("- - - [T] {line}"), "{head:?}");
+        // Byte by byte it is the same, but for what had come behind it.
+        let mut client = Client::new(&mut ev, server);
+        for byte in head.bytes() {
+            if client.is_open() {
+                client.send([byte]);
+                settle(&mut ev);
+            }
+        }
+        let seen = timeless(&kept.line());
+        let asked = line.split(" 0.000000").next().unwrap();
+        assert!(seen.starts_with(&format!("- - - [T] {asked}")), "{head:?}: {seen}");
+    }
+    // One that does not come to its end in time.
+    let mut slow = Client::new(&mut ev, server);
+    slow.send("GET /slow HTTP/1.1\r\nHo");
+    pass(&mut ev, Duration::from_secs(6));
+    assert_eq!(slow.reply(&mut ev).status, 408);
+    let line = r#"- - - [T] "GET /slow HTTP/1.1" 408 20 timeout 0.000000 22 -"#;
+    assert_eq!(timeless(&kept.line()), line);
+    // Who has said nothing is told nothing, and is no line; nor is a request two of them.
+    let quiet = Client::new(&mut ev, server);
+    pass(&mut ev, Duration::from_secs(6));
+    drop(quiet);
+    settle(&mut ev);
+    assert_eq!(kept.take(), [""; 0]);
+    let mut client = Client::new(&mut ev, server);
+    client.send(get("/") + "rubbish\0");
+    settle(&mut ev);
+    let lines = kept.take().concat();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+#[test]
+fn what_was_refused_is_null_in_json_where_nothing_is_known() {
+    let mut ev = ev();
+    let kept = Kept::default();
+    let options = ServerOptions::new().refuse_connections_above(1);
+    let routes = hello().access_log(kept.log().format(LogFormat::Json));
+    let server = options.listen(&mut ev, "127.0.0.1:0", routes).expect("a server");
+    let _first = Client::tcp(&mut ev, server);
+    let mut second = Client::tcp(&mut ev, server);
+    assert_eq!(second.reply(&mut ev).status, 503);
+    settle(&mut ev);
+    let line = kept.line();
+    for part in [
+        r#""client":"127.0.0.1","peer":"127.0.0.1:"#,
+        r#""method":null,"target":null,"version":null"#,
+        r#""reason":"protocol-error","status":503"#,
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[test]
 fn behind_a_trusted_proxy_the_client_is_the_one_it_tells_of() {
     let mut ev = ev();
     let (common, json) = (Kept::default(), Kept::default());

@@ -6,9 +6,8 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use super::AccessLog;
-use super::lines::{self, Clock};
+use super::lines::{self, Clock, Entry};
 use crate::EvLoop;
-use crate::http::Completed;
 
 /// From how many bytes on they do not wait for the end of the batch.
 const MANY: usize = 64 * 1024;
@@ -42,21 +41,14 @@ impl Gathering {
         }
     }
 
-    /// A request is over.
-    pub(super) fn note(self: &Rc<Self>, ev: &mut EvLoop, completed: &Completed) {
+    /// A request is over, or was none.
+    pub(super) fn note(self: &Rc<Self>, ev: &mut EvLoop, entry: &Entry<'_>) {
         let config = self.log.config;
         let len = {
             let mut lines = self.lines.borrow_mut();
             let clock = &mut *self.clock.borrow_mut();
             let before = lines.len();
-            lines::write(
-                config.format,
-                config.timings,
-                completed,
-                ev.wall_now(),
-                clock,
-                &mut lines,
-            );
+            lines::write(config.format, config.timings, entry, ev.wall_now(), clock, &mut lines);
             if lines.len() > config.buffer {
                 lines.truncate(before);
                 self.log.drop_line();

@@ -1,13 +1,15 @@
 //! One line.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LogFormat;
 use super::escape::{json, text};
-use crate::http::{Completed, RequestDetails, Version};
-use crate::wire::{self, DateCache};
+use crate::http::addresses::ip_of_place;
+use crate::http::{Completed, CompletionReason, Refused, RequestDetails, Summary, Version};
+use crate::wire::{self, DateCache, Status};
 
 /// The longest line there can be, with its line feed: what a pipe takes whole.
 pub(super) const LONGEST: usize = 4096;
@@ -27,18 +29,65 @@ pub(super) struct Clock {
     date: DateCache,
 }
 
-/// Writes a line for a request that is over.
+/// What a line says.
+pub(super) struct Entry<'a> {
+    /// What was asked for, if that is known.
+    request: Option<&'a Summary>,
+    details: Cow<'a, RequestDetails>,
+    reason: CompletionReason,
+    status: Option<Status>,
+    bytes_in: u64,
+    bytes_out: u64,
+    body_out: u64,
+    duration: Duration,
+}
+
+impl<'a> Entry<'a> {
+    /// For a request that is over.
+    pub(super) fn of(completed: &'a Completed) -> Self {
+        let details = completed.request.details.as_deref();
+        Self {
+            request: Some(&completed.request),
+            details: details.map_or_else(Cow::default, Cow::Borrowed),
+            reason: completed.reason,
+            status: completed.status,
+            bytes_in: completed.bytes_in,
+            bytes_out: completed.bytes_out,
+            body_out: completed.body_out,
+            duration: completed.duration,
+        }
+    }
+
+    /// For what was none.
+    pub(super) fn of_refused(refused: &'a Refused) -> Self {
+        // What proxies say of their client stands in fields that have not come.
+        let client = refused.peer.as_ref().and_then(|peer| ip_of_place(peer.place()));
+        let peer = refused.peer.clone();
+        Self {
+            request: refused.request.as_ref(),
+            details: Cow::Owned(RequestDetails { peer, client, ..RequestDetails::default() }),
+            reason: refused.reason,
+            status: Some(refused.status),
+            bytes_in: refused.bytes_in,
+            bytes_out: refused.bytes_out,
+            body_out: refused.body_out,
+            duration: Duration::ZERO,
+        }
+    }
+}
+
+/// Writes a line.
 pub(super) fn write(
     format: LogFormat,
     timings: bool,
-    completed: &Completed,
+    entry: &Entry<'_>,
     now: SystemTime,
     clock: &mut Clock,
     out: &mut Vec<u8>,
 ) {
     match format {
-        LogFormat::Json => object(completed, now, clock, out),
-        _ => words(format, timings, completed, now, clock, out),
+        LogFormat::Json => object(entry, now, clock, out),
+        _ => words(format, timings, entry, now, clock, out),
     }
     out.push(b'\n');
 }
@@ -46,20 +95,19 @@ pub(super) fn write(
 fn words(
     format: LogFormat,
     timings: bool,
-    completed: &Completed,
+    entry: &Entry<'_>,
     now: SystemTime,
     clock: &mut Clock,
     out: &mut Vec<u8>,
 ) {
-    let request = &*completed.request;
-    let none = RequestDetails::default();
-    let details = request.details.as_deref().unwrap_or(&none);
+    let Entry { request, details, .. } = entry;
     match details.client {
         Some(client) => address(client, out),
         None => out.push(b'-'),
     }
     out.extend_from_slice(b" - ");
-    text(request.user.as_deref().unwrap_or_default().as_bytes(), USER, false, out);
+    let user = request.and_then(|request| request.user.as_deref());
+    text(user.unwrap_or_default().as_bytes(), USER, false, out);
     let date = clock.date.at(now);
     out.extend_from_slice(b" [");
     for (part, divider) in [(5..7, b'/'), (8..11, b'/'), (12..16, b':'), (17..25, b' ')] {
@@ -67,15 +115,20 @@ fn words(
         out.push(divider);
     }
     out.extend_from_slice(b"+0000] \"");
-    text(request.method.as_str().as_bytes(), METHOD, false, out);
-    out.push(b' ');
-    text(request.target.as_bytes(), TARGET, false, out);
-    out.push(b' ');
-    out.extend_from_slice(version(request.version));
+    match request {
+        Some(request) => {
+            text(request.method.as_str().as_bytes(), METHOD, false, out);
+            out.push(b' ');
+            text(request.target.as_bytes(), TARGET, false, out);
+            out.push(b' ');
+            out.extend_from_slice(version(request.version));
+        }
+        None => out.push(b'-'),
+    }
     out.extend_from_slice(b"\" ");
-    wire::number(out, completed.status.map_or(0, |status| status.code().into()));
+    wire::number(out, entry.status.map_or(0, |status| status.code().into()));
     out.push(b' ');
-    wire::number(out, completed.body_out);
+    wire::number(out, entry.body_out);
     if format == LogFormat::Combined {
         for (value, most) in [(&details.referer, REFERER), (&details.user_agent, AGENT)] {
             out.extend_from_slice(b" \"");
@@ -84,20 +137,19 @@ fn words(
         }
     }
     if timings {
-        let took = completed.duration;
+        let took = entry.duration;
         let seconds = (took.as_secs(), took.subsec_micros());
         // To memory, which does not fail.
-        write!(out, " {} {}.{:06} ", completed.reason, seconds.0, seconds.1).ok();
-        wire::number(out, completed.bytes_in);
+        write!(out, " {} {}.{:06} ", entry.reason, seconds.0, seconds.1).ok();
+        wire::number(out, entry.bytes_in);
         out.push(b' ');
-        text(request.id.as_deref().unwrap_or_default().as_bytes(), ID, false, out);
+        let id = request.and_then(|request| request.id.as_deref());
+        text(id.unwrap_or_default().as_bytes(), ID, false, out);
     }
 }
 
-fn object(completed: &Completed, now: SystemTime, clock: &mut Clock, out: &mut Vec<u8>) {
-    let request = &*completed.request;
-    let none = RequestDetails::default();
-    let details = request.details.as_deref().unwrap_or(&none);
+fn object(entry: &Entry<'_>, now: SystemTime, clock: &mut Clock, out: &mut Vec<u8>) {
+    let Entry { request, details, .. } = entry;
     out.extend_from_slice(b"{\"time\":\"");
     time(now, clock, out);
     out.extend_from_slice(b"\",\"client\":");
@@ -111,18 +163,20 @@ fn object(completed: &Completed, now: SystemTime, clock: &mut Clock, out: &mut V
     }
     let peer = details.peer.as_ref().map(ToString::to_string);
     let host = details.host.as_deref().map(str::as_bytes);
-    let target = Some(request.target.as_bytes());
+    let of = |part: for<'b> fn(&'b Summary) -> Option<&'b str>| {
+        request.and_then(part).map(str::as_bytes)
+    };
     for (name, value, most) in [
         ("peer", peer.as_deref().map(str::as_bytes), HOST),
-        ("user", request.user.as_deref().map(str::as_bytes), USER),
-        ("id", request.id.as_deref().map(str::as_bytes), ID),
-        ("method", Some(request.method.as_str().as_bytes()), METHOD),
-        ("target", target, TARGET),
-        ("version", Some(version(request.version)), METHOD),
+        ("user", of(|request| request.user.as_deref()), USER),
+        ("id", of(|request| request.id.as_deref()), ID),
+        ("method", of(|request| Some(request.method.as_str())), METHOD),
+        ("target", of(|request| Some(&request.target)), TARGET),
+        ("version", request.map(|request| version(request.version)), METHOD),
         ("host", host, HOST),
         ("referer", details.referer.as_deref(), REFERER),
         ("user_agent", details.user_agent.as_deref(), AGENT),
-        ("reason", Some(completed.reason.as_str().as_bytes()), METHOD),
+        ("reason", Some(entry.reason.as_str().as_bytes()), METHOD),
     ] {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
@@ -132,13 +186,13 @@ fn object(completed: &Completed, now: SystemTime, clock: &mut Clock, out: &mut V
             None => out.extend_from_slice(b"null"),
         }
     }
-    let took = u64::try_from(completed.duration.as_micros()).unwrap_or(u64::MAX);
-    let status = completed.status.map(|status| u64::from(status.code()));
+    let took = u64::try_from(entry.duration.as_micros()).unwrap_or(u64::MAX);
+    let status = entry.status.map(|status| u64::from(status.code()));
     for (name, value) in [
         ("status", status),
         ("duration_us", Some(took)),
-        ("bytes_in", Some(completed.bytes_in)),
-        ("bytes_out", Some(completed.bytes_out)),
+        ("bytes_in", Some(entry.bytes_in)),
+        ("bytes_out", Some(entry.bytes_out)),
     ] {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());

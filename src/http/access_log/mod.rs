@@ -1,4 +1,4 @@
-//! Access logs: one line for each request that is over.
+//! Access logs: one line for each request that is over, and for what was refused before it was one.
 //!
 //! ```no_run
 //! use evloop::EvLoop;
@@ -46,6 +46,7 @@ use std::time::Instant;
 use super::Routes;
 use crate::{Error, ErrorKind, Result};
 use gathering::Gathering;
+use lines::Entry;
 use output::{Output, Written};
 
 const OPENING: &str = "opening an access log";
@@ -61,7 +62,8 @@ pub enum LogFormat {
     ///
     /// The address is the client's, or `-` on Unix sockets; the number at the end is the bytes of the reply's
     /// body.
-    /// The status is 0 where there was no reply.
+    /// The status is 0 where there was no reply. Of what was refused before it was a request there may be nothing to tell:
+    /// `192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 16`.
     Common,
     /// The same with `"referer" "user agent"` at its end, as Apache's `combined`. The default.
     #[default]
@@ -328,10 +330,14 @@ impl fmt::Debug for AccessLog {
 }
 
 impl Routes {
-    /// Writes a line for each request that is over: see [`AccessLog`]. Several logs are several lines.
+    /// Writes a line for each request that is over, and for each head that was [refused](Self::on_refused): see
+    /// [`AccessLog`]. Several logs are several lines.
     pub fn access_log(self, log: AccessLog) -> Self {
         let gathering = Rc::new(Gathering::new(log));
-        self.with_details().on_completed(move |ev, completed| gathering.note(ev, completed))
+        let also = Rc::clone(&gathering);
+        self.with_details()
+            .on_completed(move |ev, completed| gathering.note(ev, &Entry::of(completed)))
+            .on_refused(move |ev, refused| also.note(ev, &Entry::of_refused(refused)))
     }
 }
 

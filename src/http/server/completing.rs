@@ -3,15 +3,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::calling;
-use super::completion::{Completed, CompletionReason, Disconnected, Summary};
+use super::completion::{Completed, CompletionReason, Disconnected, Refused, Summary};
 use super::connection::At;
 use super::exchange::{Exchange, Hooks, flag};
 use super::incoming::{BodyError, BodyEvent, RequestBody};
 use super::service::Service;
 use super::stats::index_of;
+use super::{Connection, calling, clients, sending};
 use crate::EvLoop;
-use crate::wire::Status;
+use crate::wire::{Fault, Status};
 
 /// A request that is over when its reply has left.
 pub(super) struct Completing {
@@ -119,5 +119,45 @@ pub(super) fn complete(ev: &mut EvLoop, service: &Rc<Service>, completing: Compl
         }
         // One is on the stack, of a run in which this one is nested, and is told when it returns.
         Err(_) => service.untold.borrow_mut().extend(next),
+    }
+}
+
+/// What was no request was answered, with so many bytes of head and so many in all: whoever wants to know is told.
+pub(super) fn refused(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    status: Status,
+    fault: Option<Fault>,
+    written: (usize, u64),
+) {
+    let Some(hooks) = &service.routes.refused else { return };
+    let (request, reason, bytes_in) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        let reason = conn.more.as_ref().and_then(|more| more.reason);
+        let exchange = conn.exchange.as_deref();
+        let parser = exchange.map(|exchange| &exchange.parser);
+        let line = parser.filter(|parser| parser.has_line());
+        let request = line.map(|parser| sending::summary_of_head(at, parser.head()));
+        let read = exchange.map_or(0, |exchange| exchange.bytes_in);
+        let bytes_in = read + at.stream.input_len(ev) as u64;
+        (request, reason.unwrap_or(CompletionReason::ProtocolError), bytes_in)
+    };
+    let refused = Refused {
+        connection: Connection { stream: at.stream },
+        peer: clients::source_of(ev, at.stream),
+        request,
+        status,
+        fault,
+        reason,
+        bytes_in,
+        bytes_out: written.1,
+        body_out: written.1.saturating_sub(written.0 as u64),
+    };
+    // Where one is on the stack, of a run in which this one is nested, it is told of the next.
+    let Ok(mut hooks) = hooks.try_borrow_mut() else { return };
+    for hook in hooks.iter_mut() {
+        calling::guarded(ev, service, |ev| hook(ev, &refused));
     }
 }

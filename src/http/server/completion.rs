@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Connection;
 use crate::net::Address;
-use crate::wire::{Method, Status, Version};
+use crate::wire::{Fault, Method, Status, Version};
 
 /// Why a request is over (libmicrohttpd's `MHD_RequestTerminationCode`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -126,6 +126,31 @@ pub struct Completed {
     pub started: Option<Instant>,
     /// How long it took from there.
     pub duration: Duration,
+}
+
+/// What was refused before it was a request: a head that is none, or too large, or does not come to its end in time; a
+/// connection that is one too many.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The connection it came on.
+    pub connection: Connection,
+    /// Who has sent it, or the proxy before that.
+    pub peer: Option<Address>,
+    /// What was asked for, if that much could be read.
+    pub request: Option<Summary>,
+    /// What was answered.
+    pub status: Status,
+    /// What is wrong with it, if that is what it was refused for.
+    pub fault: Option<Fault>,
+    /// The same in a word: [`Timeout`](CompletionReason::Timeout) or [`ProtocolError`](CompletionReason::ProtocolError).
+    pub reason: CompletionReason,
+    /// Bytes of it that had come by then, and whatever had come behind it.
+    pub bytes_in: u64,
+    /// Bytes of the reply, head and body.
+    pub bytes_out: u64,
+    /// Those of them that are its body.
+    pub body_out: u64,
 }
 
 /// How a client has left while its request was being handled.

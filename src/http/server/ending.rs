@@ -80,6 +80,9 @@ pub(super) fn refuse_with(
         };
         written = write_last(ev, service, at, &response, is_head);
     }
+    if !had_head {
+        completing::refused(ev, service, at, status, fault, written);
+    }
     let exchange = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
@@ -117,7 +120,8 @@ pub(super) fn refuse_unasked(ev: &mut EvLoop, service: &Rc<Service>, at: At, sta
         conn.phase = Phase::Closing;
     }
     let page = calling::error_page(ev, service, 0, status, None);
-    write_last(ev, service, at, &page, false);
+    let written = write_last(ev, service, at, &page, false);
+    completing::refused(ev, service, at, status, None, written);
     at.stream.close_lingering(ev);
 }
 

@@ -169,7 +169,7 @@ impl Routes {
     ///   `ServerOptions::match_server_name`.
     /// * What is about connections or about all requests ([`on_connection`](Self::on_connection),
     ///   [`on_request_line`](Self::on_request_line), [`on_completed`](Self::on_completed),
-    ///   [`on_failure`](Self::on_failure)) and further hosts are for the outermost: in `routes` they are an error of
+    ///   [`on_refused`](Self::on_refused), [`on_failure`](Self::on_failure)) and further hosts are for the outermost: in `routes` they are an error of
     ///   `listen`.
     pub fn host(mut self, names: impl IntoIterator<Item = impl AsRef<str>>, routes: Self) -> Self {
         if let Some(wrong) = routes.wrong {
@@ -184,6 +184,7 @@ impl Routes {
             || has_codings
             || routes.connection.is_some()
             || routes.completed.is_some()
+            || routes.refused.is_some()
             || routes.failure.is_some()
             || !routes.hosts.is_empty()
         {

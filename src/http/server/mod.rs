@@ -78,7 +78,7 @@ use service::Service;
 pub(in crate::http) use prepared::Parts;
 pub(in crate::http) use response::Outline;
 
-pub use completion::{Completed, CompletionReason, Disconnected, RequestDetails, Summary};
+pub use completion::{Completed, CompletionReason, Disconnected, Refused, RequestDetails, Summary};
 pub use incoming::{BodyError, BodyEvent, RequestBody};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]

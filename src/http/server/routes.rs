@@ -7,7 +7,7 @@ use std::fmt;
 use super::hosts::{HostNumber, Hosts, Scope};
 use super::reply::Reply;
 use super::request::Request;
-use super::{Completed, Connection, ConnectionEvent, Failure, Response, Summary};
+use super::{Completed, Connection, ConnectionEvent, Failure, Refused, Response, Summary};
 use crate::http::table::{PathPattern, Table};
 use crate::wire::{Fault, Method, Status};
 use crate::{Error, EvLoop};
@@ -46,6 +46,7 @@ type After = Box<dyn FnMut(&mut EvLoop, &Summary, &mut Response)>;
 pub(super) type OnRequestLine = Box<dyn FnMut(&mut EvLoop, Connection, &Method, &str)>;
 type OnConnection = Box<dyn FnMut(&mut EvLoop, Connection, ConnectionEvent)>;
 type OnCompleted = Box<dyn FnMut(&mut EvLoop, &Completed)>;
+type OnRefused = Box<dyn FnMut(&mut EvLoop, &Refused)>;
 type OnFailure = Box<dyn FnMut(&mut EvLoop, Failure)>;
 type ErrorPage = Box<dyn FnMut(&mut EvLoop, Status, Option<Fault>) -> Option<Response>>;
 
@@ -90,6 +91,7 @@ pub struct Routes {
     pub(super) request_line: Option<RefCell<OnRequestLine>>,
     pub(super) connection: Option<RefCell<OnConnection>>,
     pub(super) completed: Option<RefCell<Vec<OnCompleted>>>,
+    pub(super) refused: Option<RefCell<Vec<OnRefused>>>,
     pub(super) failure: Option<RefCell<OnFailure>>,
     #[cfg(feature = "compress")]
     pub(in crate::http) coding: crate::http::compression::Codings,
@@ -274,6 +276,15 @@ impl Routes {
     /// (`MHD_OPTION_NOTIFY_COMPLETED`). Those of several are called in the order in which they were added.
     pub fn on_completed(mut self, hook: impl FnMut(&mut EvLoop, &Completed) + 'static) -> Self {
         self.completed.get_or_insert_default().get_mut().push(Box::new(hook));
+        self
+    }
+
+    /// Called for what is answered without having been a request, so that there is no
+    /// [`on_completed`](Self::on_completed) of it: a head that is malformed (400), too large (414, 431) or too slow (408),
+    /// a connection that is [one too many](super::ServerOptions::refuse_connections_above). Not for connections that are
+    /// closed without a word. Those of several are called in the order in which they were added.
+    pub fn on_refused(mut self, hook: impl FnMut(&mut EvLoop, &Refused) + 'static) -> Self {
+        self.refused.get_or_insert_default().get_mut().push(Box::new(hook));
         self
     }
 

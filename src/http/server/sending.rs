@@ -368,12 +368,20 @@ pub(super) fn summarize(service: &Service, at: At) -> Option<Rc<Summary>> {
 
 pub(super) fn summary_of(at: At, parts: &super::request::Parts) -> Summary {
     Summary {
-        connection: Connection { stream: at.stream },
-        method: parts.head.method().clone(),
-        target: parts.head.target().to_owned(),
-        version: parts.head.version(),
         user: parts.notes.as_ref().and_then(|notes| notes.user.clone()),
         id: parts.notes.as_ref().and_then(|notes| notes.id.clone()),
+        ..summary_of_head(at, &parts.head)
+    }
+}
+
+pub(super) fn summary_of_head(at: At, head: &wire::RequestHead) -> Summary {
+    Summary {
+        connection: Connection { stream: at.stream },
+        method: head.method().clone(),
+        target: head.target().to_owned(),
+        version: head.version(),
+        user: None,
+        id: None,
         details: None,
     }
 }
