@@ -1,5 +1,7 @@
 // Bodies of requests: gathered, taken piece by piece, or wanted by nobody.
 
+use std::time::Duration;
+
 use crate::talking::*;
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
@@ -684,6 +686,90 @@ fn a_receiver_goes_on_after_the_reply() {
     client.send(format!("67890{}", get("/")));
     assert_eq!(client.reply(&mut ev).text(), "got");
     assert_eq!((taker.bytes(), taker.ends()), (10, vec!["end ".to_owned()]));
+}
+
+/// What comes while it rests is its own too.
+#[test]
+fn a_receiver_that_pauses_goes_on_after_the_reply_and_loses_nothing() {
+    for fields in ["Content-Length: 10\r\n", "Content-Length: 10\r\nConnection: close\r\n"] {
+        let mut ev = ev();
+        let slot = Slot::new();
+        let (_, mut client) = one_client(&mut ev, waits(&slot));
+        client.send(request("POST", "/", fields, "12345"));
+        settle(&mut ev);
+        let (request, reply) = slot.take();
+        let taker = Taker::default();
+        let notes = taker.clone();
+        let body = request
+            .receive(&mut ev, move |ev, body, event| {
+                notes.note(event);
+                body.pause(ev);
+            })
+            .unwrap();
+        reply.text(&mut ev, "early").unwrap();
+        let answer = client.reply(&mut ev);
+        assert_eq!(answer.text(), "early");
+        client.send(format!("67890{}", get("/")));
+        pass(&mut ev, Duration::from_secs(3600));
+        assert_eq!((taker.bytes(), taker.ends()), (5, vec![]));
+        while taker.ends().is_empty() {
+            assert!(body.resume(&mut ev));
+            settle(&mut ev);
+        }
+        assert_eq!((taker.bytes(), taker.ends()), (10, vec!["end ".to_owned()]), "{fields}");
+        if answer.closes() {
+            client.ends(&mut ev);
+        } else {
+            assert_eq!(client.reply(&mut ev).text(), "got");
+        }
+    }
+}
+
+/// Behind a reply nobody waits for who takes nothing, and says nothing: but he is told.
+#[test]
+fn a_receiver_that_takes_nothing_after_the_reply_is_told_that_it_is_over() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (_, mut client) = one_client(&mut ev, waits(&slot));
+    client.send(post("/", "12345"));
+    settle(&mut ev);
+    let (request, reply) = slot.take();
+    let told = Log::new();
+    let notes = told.clone();
+    request
+        .receive(&mut ev, move |_, _, event| match event {
+            BodyEvent::Data(data) => notes.push(format!("{}", data.len())),
+            other => notes.push(format!("{other:?}")),
+        })
+        .unwrap();
+    reply.text(&mut ev, "early").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "early");
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "got");
+    assert_eq!(told.take(), ["5", "Failed(Over(Ok))"]);
+}
+
+/// The reply was sent, so there is nothing more to say to the client; but whoever takes its body waits.
+#[test]
+fn a_receiver_is_told_of_a_body_that_stops_after_the_reply() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (routes, reasons) = noting(waits(&slot));
+    let options = ServerOptions::new().min_body_rate(0, Duration::ZERO);
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(request("POST", "/", "Content-Length: 10\r\n", "12345"));
+    settle(&mut ev);
+    let (request, reply) = slot.take();
+    let taker = Taker::default();
+    let notes = taker.clone();
+    request.receive(&mut ev, move |_, _, event| notes.note(event)).unwrap();
+    reply.text(&mut ev, "early").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "early");
+    pass(&mut ev, Duration::from_secs(29));
+    assert_eq!(taker.ends(), [""; 0]);
+    pass(&mut ev, Duration::from_secs(2));
+    assert_eq!((taker.bytes(), taker.ends()), (5, vec!["Failed(Over(Timeout))".to_owned()]));
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
 }
 
 // --- wanted by nobody ---

@@ -246,7 +246,8 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         times::stop_body(ev, service, at);
         times::time_handler(ev, service, at);
         park(service, at, serial);
-        return Step::Wait;
+        // If the reply was sent before, that was all.
+        return Step::On;
     }
     if matches!(found, Taken::Enough) {
         if is_packed {
@@ -275,7 +276,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
 /// What is left of a body is offered again when its taker says so.
 pub(super) fn park(service: &Service, at: At, serial: u32) {
     if let Some(exchange) = service.state.borrow_mut().exchange(at, serial) {
-        exchange.set(flag::PAUSED);
+        exchange.set(flag::PAUSED | flag::PARKED);
     }
 }
 

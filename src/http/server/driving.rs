@@ -123,7 +123,7 @@ fn handle(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     if service.has_dropped() {
         service.sweep(ev);
     }
-    let (answer, has_pending, wants, pulls) = {
+    let (answer, has_pending, takes, wants, rests, pulls) = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return Step::Wait };
         let stalled = conn.has(conn_flag::STALLED);
@@ -132,14 +132,17 @@ fn handle(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
             // Its handler is on the stack of a run that this one is nested in.
             return calling::try_again(ev, service, at, state);
         }
-        let (mut has_pending, mut wants, mut pulls) = (false, false, false);
+        let (mut has_pending, mut takes, mut wants, mut rests, mut pulls) =
+            (false, false, false, false, false);
         if let Some(hooks) = &exchange.hooks {
             has_pending = hooks.pending.is_some();
-            wants = hooks.incoming.is_some() && !exchange.has(flag::PAUSED | flag::BODY_TOLD);
+            takes = hooks.incoming.is_some() && !exchange.has(flag::BODY_TOLD);
+            wants = takes && !exchange.has(flag::PAUSED);
+            rests = takes && exchange.has(flag::PAUSED) && !exchange.has(flag::PARKED);
             pulls =
                 !stalled && hooks.puller.as_ref().is_some_and(|p| !p.sleeps && p.source.is_some());
         }
-        (exchange.answer, has_pending, wants, pulls)
+        (exchange.answer, has_pending, takes, wants, rests, pulls)
     };
     if has_pending {
         return calling::pending(ev, service, at);
@@ -147,7 +150,11 @@ fn handle(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     if wants {
         return bodies::deliver(ev, service, at);
     }
-    if answer == Answer::Done {
+    // Whoever takes the body goes on after the reply, and then may have paused.
+    if answer == Answer::Done && !rests {
+        if takes {
+            telling::body_left(ev, service, at);
+        }
         return finish(ev, service, at);
     }
     if pulls {

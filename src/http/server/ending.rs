@@ -218,11 +218,16 @@ fn close_exchange(
 
 /// The reply was the connection's last.
 pub(super) fn close(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let (exchange, reason, all_read) = {
+    {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
         conn.set(conn_flag::ENDING);
         conn.phase = Phase::Closing;
+    }
+    telling::body_left(ev, service, at);
+    let (exchange, reason, all_read) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
         let reason = conn.more.as_ref().and_then(|more| more.reason);
         let exchange = conn.exchange.take();
         let all_read = exchange.as_ref().is_none_or(|exchange| exchange.has(flag::BODY_DONE));

@@ -82,6 +82,8 @@ pub(super) mod flag {
     pub(in super::super) const LINE_TOLD: u32 = 1 << 16;
     /// The handler has failed: what is answered is 500.
     pub(in super::super) const FAILED: u32 = 1 << 17;
+    /// It has not said so, but left what it was offered.
+    pub(in super::super) const PARKED: u32 = 1 << 18;
     /// The client would rather have the reply packed so.
     #[cfg(feature = "compress")]
     pub(in super::super) const TAKES_GZIP: u32 = 1 << 20;

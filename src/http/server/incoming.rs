@@ -24,7 +24,8 @@ pub struct RequestBody {
 pub enum BodyEvent<'a> {
     /// This has come and was not taken yet. Take what there is a use for; what is left is there the next time,
     /// with more behind it. While 64 KiB are left nothing is read from the client, and where no more comes, at the end or
-    /// then, the rest is offered again after [`resume`](RequestBody::resume).
+    /// then, the rest is offered again after [`resume`](RequestBody::resume). If the reply has been sent by then, it is
+    /// [over](Self::Failed) instead: who wants the rest even so says [`pause`](RequestBody::pause).
     Data(&'a mut Buffer),
     /// That was all, and these were the fields behind it, which most bodies have none of.
     End(&'a Fields),
@@ -60,9 +61,12 @@ impl Incoming {
 
 impl RequestBody {
     /// Wants nothing more for now: the client is held up when the system's buffers are full. No time-out runs
-    /// meanwhile. Returns whether the body still comes, as all of these do.
+    /// meanwhile, and the connection waits, also where the reply has been sent. Returns whether the body still comes, as all of these do.
     pub fn pause(self, ev: &mut EvLoop) -> bool {
-        let found = self.change(ev, |exchange| exchange.set(flag::PAUSED));
+        let found = self.change(ev, |exchange| {
+            exchange.set(flag::PAUSED);
+            exchange.clear(flag::PARKED);
+        });
         if found {
             if let Some(service) = Service::find(ev, self.server) {
                 times::stop_body(ev, &service, self.at);
@@ -73,7 +77,7 @@ impl RequestBody {
 
     /// Wants more again: what was left is there at once.
     pub fn resume(self, ev: &mut EvLoop) -> bool {
-        let found = self.change(ev, |exchange| exchange.clear(flag::PAUSED));
+        let found = self.change(ev, |exchange| exchange.clear(flag::PAUSED | flag::PARKED));
         if found {
             self.touch(ev);
         }
@@ -86,7 +90,7 @@ impl RequestBody {
         let mut old = None;
         let found = self.change(ev, |exchange| {
             exchange.set(flag::DISCARDED);
-            exchange.clear(flag::PAUSED);
+            exchange.clear(flag::PAUSED | flag::PARKED);
             old = exchange.hooks.as_mut().and_then(|hooks| hooks.incoming.take());
         });
         drop(old);

@@ -89,6 +89,21 @@ pub(super) fn body_failed(
     end(ev, service, at, serial, receiver, BodyEvent::Failed(error));
 }
 
+/// Tells whoever takes a body, if there is somebody, that the rest of it will not come, since the request is over.
+pub(super) fn body_left(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let (serial, why) = {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        let Some(exchange) = conn.exchange.as_deref() else { return };
+        if exchange.hooks.as_ref().is_none_or(|hooks| hooks.incoming.is_none()) {
+            return;
+        }
+        let why = conn.more.as_ref().and_then(|more| more.reason);
+        (exchange.serial, why.unwrap_or(exchange.outcome()))
+    };
+    body_failed(ev, service, at, serial, BodyError::Over(why));
+}
+
 pub(super) fn end(
     ev: &mut EvLoop,
     service: &Rc<Service>,
