@@ -13,6 +13,7 @@
 //! * `listen`: what listening needs of the system (feature `net`).
 //! * [`poll`]: a `pollfd` array that persists between waits.
 //! * [`process`]: descriptors for processes, waiting for them, signals to them.
+//! * `queued`: what a socket's peer has not acknowledged (feature `net`).
 //! * [`secure`]: whether the process runs with raised privileges.
 //! * [`signal`]: one action per signal of the process, and the loops it tells.
 //! * `sigpipe`: writing to what has no reader (feature `net`).
@@ -33,6 +34,8 @@ pub(crate) mod leaked;
 pub(crate) mod listen;
 pub(crate) mod poll;
 pub(crate) mod process;
+#[cfg(feature = "net")]
+pub(crate) mod queued;
 pub(crate) mod secure;
 pub(crate) mod signal;
 #[cfg(feature = "net")]

@@ -228,3 +228,26 @@ fn a_body_slower_than_the_least_rate_is_answered_408() {
     drop(client);
     server.finish();
 }
+
+/// The system of the server takes more only when about a megabyte has gone, which takes this client longer than it may
+/// take nothing.
+#[test]
+#[ignore = "takes ten seconds"]
+fn a_client_that_reads_slowly_is_not_cut_while_it_reads() {
+    let folder = crate::folder::Folder::new();
+    std::fs::File::create(folder.path("large")).and_then(|file| file.set_len(100 << 20)).unwrap();
+    let root = folder.path("");
+    let server = Server::start(&["--write-timeout", "4", "--root", root.to_str().unwrap()]);
+    let mut client = server.client();
+    client.send(get("/files/large"));
+    let mut taken = 0;
+    let start = Instant::now();
+    while start.elapsed() < secs(10) {
+        // Some 150 KB a second.
+        taken += client.swallow(15_000);
+        std::thread::sleep(ms(100));
+    }
+    assert_eq!(server.stats().count("connections", "open"), 2, "cut after {taken} bytes");
+    client.reset();
+    server.finish();
+}

@@ -69,6 +69,9 @@ pub(super) struct Times {
     pub(super) write_timeout: u64,
     /// When the system last took bytes, or they began to wait.
     pub(super) write_at: u64,
+    /// What `write_at` was when it was looked how much the peer has still to acknowledge, and how much that was.
+    pub(super) queued_at: u64,
+    pub(super) queued: u64,
     pub(super) deadline: u64,
     pub(super) timer: u64,
     /// 0 for a timer that goes off once.
@@ -85,6 +88,8 @@ impl Default for Times {
         Self {
             write_timeout: NEVER,
             write_at: NEVER,
+            queued_at: NEVER,
+            queued: 0,
             deadline: NEVER,
             timer: NEVER,
             repeat: 0,

@@ -7,6 +7,7 @@ use super::cell::{NEVER, State, Times, flag, news};
 use super::ending::fail;
 use super::hub::Hub;
 use crate::net::{Phase, Reason};
+use crate::sys::queued;
 use crate::{Error, ErrorKind, EvLoop};
 
 impl Stream {
@@ -23,8 +24,9 @@ impl Stream {
         })
     }
 
-    /// Has `Timeout(Write)` told when there is output and for so long the system took none of it. Writing is
-    /// disabled then.
+    /// Has `Timeout(Write)` told when there is output and for so long the system took none of it, nor has the peer
+    /// acknowledged any of what it has taken before: the system may hold megabytes, and not ask for more before a third
+    /// of that has gone to a peer that is merely slow. Writing is disabled then.
     pub fn set_write_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
         let now = ev.local::<Hub>().now(ev);
         self.change(ev, |state| {
@@ -142,8 +144,9 @@ pub(super) fn judge_state(state: &mut State, now: u64) -> bool {
         state.news |= news::TIMEOUT;
     }
     let write_due = write_due(state);
+    let is_stuck = write_due <= now && !moves_on(state, now);
     let Some(times) = &mut state.times else { return false };
-    if write_due <= now {
+    if is_stuck {
         times.write_at = now;
         if state.has(flag::CLOSING) {
             time_out(state, Phase::Flush);
@@ -182,6 +185,23 @@ pub(super) fn judge_state(state: &mut State, now: u64) -> bool {
     freed
 }
 
+/// Whether the peer has acknowledged some of what the system has taken, or it is too early to say: it is looked at when half
+/// of the time has passed, and again at its end.
+fn moves_on(state: &mut State, now: u64) -> bool {
+    let Some(socket) = state.transport.socket() else { return false };
+    // Where the system does not say it is the same each time.
+    let queued = queued::output(socket).unwrap_or(u64::MAX);
+    let Some(times) = &mut state.times else { return false };
+    let is_first = times.queued_at != times.write_at;
+    if !is_first && queued >= times.queued {
+        return false;
+    }
+    // The other half is left.
+    times.write_at = now.saturating_sub(times.write_timeout / 2);
+    (times.queued_at, times.queued) = (times.write_at, queued);
+    true
+}
+
 fn time_out(state: &mut State, phase: Phase) {
     let doing = match phase {
         Phase::Handshake => "agreeing with the peer on how to begin",
@@ -205,7 +225,9 @@ fn write_due(state: &State) -> u64 {
     if times.write_timeout == NEVER || times.rate[1] != NEVER || !waits || !state.has(flag::OPEN) {
         return NEVER;
     }
-    times.write_at.saturating_add(times.write_timeout)
+    let is_half = times.queued_at != times.write_at && state.transport.socket().is_some();
+    let limit = if is_half { times.write_timeout / 2 } else { times.write_timeout };
+    times.write_at.saturating_add(limit)
 }
 
 pub(super) fn first_due(state: &State) -> u64 {
