@@ -486,6 +486,109 @@ fn a_connection_may_have_an_idle_time_of_its_own() {
     assert_eq!(client.ends(&mut ev), End::Orderly);
 }
 
+/// The system takes more only when much of what it holds has gone, which over TCP may be a megabyte.
+#[test]
+fn a_client_that_takes_less_than_the_system_waits_for_is_not_cut() {
+    for fields in ["", "Connection: close\r\n"] {
+        let mut ev = ev();
+        let (routes, reasons) = noting(Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+            reply.send(ev, Response::bytes("a/b", vec![b'x'; 10_000_000]))
+        }));
+        let (_, mut client) = one_client_with(&mut ev, options(), routes);
+        client.send(request("GET", "/", fields, ""));
+        settle(&mut ev);
+        for _ in 0..20 {
+            pass(&mut ev, secs(14));
+            assert!(client.skip(34_000) > 0);
+            settle(&mut ev);
+            assert!(reasons.borrow().is_empty(), "{:?}", reasons.borrow());
+        }
+        pass(&mut ev, secs(40));
+        assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+    }
+}
+
+#[test]
+fn a_last_reply_has_the_time_that_was_said_to_be_taken() {
+    for (limit, passes, is_cut) in
+        [(Some(secs(5)), ms(4900), false), (Some(secs(5)), ms(5100), true), (None, secs(300), false)]
+    {
+        let mut ev = ev();
+        let (routes, reasons) = noting(Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+            reply.send(ev, Response::bytes("a/b", vec![b'x'; 10_000_000]))
+        }));
+        let options = options().write_timeout(limit);
+        let (_, mut client) = one_client_with(&mut ev, options, routes);
+        client.send(request("GET", "/", "Connection: close\r\n", ""));
+        settle(&mut ev);
+        pass(&mut ev, passes);
+        let expected: &[_] = if is_cut { &[CompletionReason::Timeout] } else { &[] };
+        assert_eq!(*reasons.borrow(), *expected, "{limit:?} {passes:?}");
+    }
+}
+
+#[test]
+fn a_connection_may_have_other_times_for_heads_and_for_taking_replies() {
+    let mut ev = ev();
+    let (routes, reasons) = noting(hello().get("/large", |ev: &mut EvLoop, _, reply: Reply| {
+        reply.send(ev, Response::bytes("a/b", vec![b'x'; 10_000_000]))
+    }));
+    let routes = routes.before(|ev, request, reply| {
+        let connection = request.connection();
+        assert!(connection.set_header_timeout(ev, Some(secs(25))));
+        assert!(connection.set_write_timeout(ev, Some(secs(5))));
+        Some(reply)
+    });
+    let (_, mut client) = one_client_with(&mut ev, options(), routes);
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+    client.send("GET / HTTP/1.1\r\n");
+    pass(&mut ev, secs(24));
+    client.hears_nothing(&mut ev);
+    client.send("Host: here\r\n\r\n");
+    assert_eq!(client.reply(&mut ev).text(), "hello");
+    reasons.borrow_mut().clear();
+    client.send(get("/large"));
+    settle(&mut ev);
+    pass(&mut ev, ms(4900));
+    assert!(reasons.borrow().is_empty());
+    pass(&mut ev, ms(200));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+}
+
+#[test]
+fn a_connection_may_have_a_time_for_its_first_head() {
+    let mut ev = ev();
+    let routes = hello().on_connection(|ev, connection, event| {
+        let is_there = connection.set_header_timeout(ev, Some(secs(2)));
+        assert_eq!(is_there, event == ConnectionEvent::Opened);
+    });
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send("GET / HTTP/1.1\r\n");
+    pass(&mut ev, ms(1900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(200));
+    assert_eq!(client.reply(&mut ev).status, 408);
+}
+
+#[test]
+fn who_has_got_a_last_reply_is_read_from_for_as_long_as_is_said() {
+    for (time, bytes, (sent, passes), is_read) in [
+        (secs(10), 1000, (999, secs(9)), true),
+        (secs(10), 1000, (1000, secs(0)), false),
+        (secs(10), 1000, (999, ms(10_100)), false),
+        (secs(0), 1000, (0, secs(0)), false),
+        (secs(10), 0, (0, secs(0)), false),
+    ] {
+        let mut ev = ev();
+        let options = options().linger(time, bytes);
+        let (server, mut client) = one_client_with(&mut ev, options, hello());
+        assert_eq!(client.ask(&mut ev, "nonsense\r\n\r\n").status, 400);
+        client.push(&vec![b'x'; sent]);
+        pass(&mut ev, passes);
+        assert_eq!(server.stats(&ev).connections == 1, is_read, "{time:?} {bytes} {sent} {passes:?}");
+    }
+}
+
 #[test]
 fn a_body_that_its_taker_leaves_is_the_handlers_time() {
     let mut ev = ev();

@@ -21,7 +21,7 @@ use super::{
 use super::{capacity, clients};
 use crate::net::{Accepted, Address, Direction, Reason, Stream, StreamEvent};
 use crate::wire::Status;
-use crate::{Error, EvLoop, Result};
+use crate::{Error, ErrorKind, EvLoop, Result};
 
 /// Where a connection is found: its place among those of its server, and its stream, which no other ever has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -234,12 +234,16 @@ fn sent(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     let mut state = service.state.borrow_mut();
     let Some(conn) = state.conn(at) else { return };
     conn.set(conn_flag::BLOCKED);
-    if conn.has(conn_flag::WRITE_TIMED) || service.options.write_timeout.is_none() {
+    if conn.has(conn_flag::WRITE_TIMED) {
+        return;
+    }
+    let limit = times::write_limit(ev, service, at);
+    if limit.is_none() {
         return;
     }
     conn.set(conn_flag::WRITE_TIMED);
     drop(state);
-    at.stream.set_write_timeout(ev, service.options.write_timeout);
+    at.stream.set_write_timeout(ev, limit);
 }
 
 /// Has the stream tell when what was written has left, also where nothing has to wait.
@@ -319,6 +323,7 @@ fn failed(service: &Rc<Service>, at: At, error: &Error, direction: Option<Direct
     let by_peer = error.raw_os_error().is_some_and(|code| GONE.contains(&code));
     let reason = match direction {
         _ if by_peer => CompletionReason::ClientAborted,
+        _ if error.kind() == ErrorKind::TimedOut => CompletionReason::Timeout,
         Some(Direction::Write) => CompletionReason::WriteError,
         _ => CompletionReason::ReadError,
     };

@@ -1,6 +1,7 @@
 //! How connections end: after a reply, after a fault, or at once.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::completing::{Completing, record_of};
 use super::connection::{self, At, Phase, conn_flag};
@@ -8,9 +9,15 @@ use super::exchange::{Answer, Exchange, Framing, flag};
 use super::incoming::BodyError;
 use super::response::{Body, HAS_DATE, HAS_SERVER, Response};
 use super::service::Service;
-use super::{CompletionReason, calling, completing, telling};
+use super::{CompletionReason, calling, completing, telling, times};
 use crate::EvLoop;
 use crate::wire::{self, Fault, Status};
+
+/// For how long a stream that is being closed waits for its peer to take something.
+const USUAL_FLUSH: Duration = Duration::from_secs(30);
+
+/// What is as good as for ever.
+const A_CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Answers what cannot be served, and ends the connection: nothing that comes after it is looked at.
 pub(super) fn refuse(
@@ -106,7 +113,7 @@ pub(super) fn refuse_with(
         close_exchange(ev, service, at, exchange, reason);
     }
     if can_answer {
-        at.stream.close_lingering(ev);
+        linger(ev, service, at);
     } else {
         // A reply that has begun cannot be completed.
         at.stream.reset(ev);
@@ -122,7 +129,7 @@ pub(super) fn refuse_unasked(ev: &mut EvLoop, service: &Rc<Service>, at: At, sta
     let page = calling::error_page(ev, service, 0, status, None);
     let written = write_last(ev, service, at, &page, false);
     completing::refused(ev, service, at, status, None, written);
-    at.stream.close_lingering(ev);
+    linger(ev, service, at);
 }
 
 /// Writes a reply that is the connection's last, past everything that says how replies usually are.
@@ -237,11 +244,25 @@ pub(super) fn close(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     if let Some(exchange) = exchange {
         close_exchange(ev, service, at, exchange, reason);
     }
+    let limit = times::write_limit(ev, service, at);
+    if limit != Some(USUAL_FLUSH) {
+        at.stream.set_write_timeout(ev, Some(limit.unwrap_or(A_CENTURY)));
+    }
     if all_read && at.stream.input_len(ev) == 0 {
         at.stream.close_after_flush(ev);
     } else {
         // What was sent and not read would have the system answer with a reset, which may overtake the reply.
-        at.stream.close_lingering(ev);
+        linger(ev, service, at);
+    }
+}
+
+/// Closes after the last reply to a client that may be sending still: what it has not read would be lost with a reset.
+fn linger(ev: &mut EvLoop, service: &Service, at: At) {
+    let (time, bytes) = service.options.linger;
+    if time.is_zero() || bytes == 0 {
+        at.stream.close_after_flush(ev);
+    } else {
+        at.stream.close_lingering_within(ev, time, bytes);
     }
 }
 

@@ -86,6 +86,7 @@ pub struct ServerOptions {
     pub(super) write_timeout: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) lifetime: Option<Duration>,
+    pub(super) linger: (Duration, usize),
     pub(super) half_close: HalfClose,
     pub(super) panics: PanicPolicy,
     pub(super) write_limits: Option<(usize, usize)>,
@@ -127,6 +128,7 @@ impl Default for ServerOptions {
             write_timeout: seconds(30),
             idle_timeout: seconds(60),
             lifetime: None,
+            linger: (Duration::from_secs(1), 256 * 1024),
             half_close: HalfClose::Allow,
             panics: PanicPolicy::Isolate,
             write_limits: None,
@@ -247,7 +249,9 @@ impl ServerOptions {
         self
     }
 
-    /// How long a client may take nothing of what waits for it: 30 s, then the connection is cut.
+    /// How long a client may take nothing of what waits for it: 30 s, then the connection is cut. Who reads slowly takes
+    /// something, also while the system holds more than it asks for: see
+    /// [`Stream::set_write_timeout`](crate::net::Stream::set_write_timeout).
     pub fn write_timeout(mut self, limit: Option<Duration>) -> Self {
         self.write_timeout = limit;
         self
@@ -271,6 +275,14 @@ impl ServerOptions {
     /// How old a connection may become: as old as it likes. The first reply after that closes it.
     pub fn connection_lifetime(mut self, limit: Option<Duration>) -> Self {
         self.lifetime = limit;
+        self
+    }
+
+    /// For how long, and how many bytes, the rest of a request is read and thrown away behind a last reply, such as 413, to a
+    /// client that is still sending: 1 s and 256 KiB. Without that, or beyond it, the system answers what still comes with a
+    /// reset, on which clients may forget a reply that they have not read. Zero of either is not at all.
+    pub fn linger(mut self, time: Duration, bytes: usize) -> Self {
+        self.linger = (time, bytes);
         self
     }
 

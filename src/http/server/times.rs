@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::connection::{At, Phase, conn_flag};
 use super::exchange::flag;
 use super::service::Service;
-use super::{CompletionReason, driving, ending};
+use super::{CompletionReason, Connection, driving, ending};
 use crate::EvLoop;
 use crate::net::Direction;
 use crate::wire::Status;
@@ -18,9 +18,52 @@ use crate::wire::Status;
 /// Between two looks at how fast a body comes.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Time-outs of one connection, each where it differs from the server's. With its stream, since few have any.
+#[derive(Clone, Copy, Default)]
+struct OwnLimits {
+    header: Option<Option<Duration>>,
+    write: Option<Option<Duration>>,
+}
+
+fn header_limit(ev: &EvLoop, service: &Service, at: At) -> Option<Duration> {
+    let own = at.stream.data::<OwnLimits>(ev).and_then(|own| own.header);
+    own.unwrap_or(service.options.header_timeout)
+}
+
+pub(super) fn write_limit(ev: &EvLoop, service: &Service, at: At) -> Option<Duration> {
+    let own = at.stream.data::<OwnLimits>(ev).and_then(|own| own.write);
+    own.unwrap_or(service.options.write_timeout)
+}
+
+impl Connection {
+    /// Sets how long it may take for a whole head, instead of [the server's](super::ServerOptions::header_timeout): from the
+    /// next one on. For [hooks](super::Routes::before) of requests, which know who it is; in that of
+    /// [connections](super::Routes::on_connection) for the first one too, once something of it has come. Returns whether it
+    /// exists.
+    pub fn set_header_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
+        self.with_own_limits(ev, |own| own.header = Some(limit))
+    }
+
+    /// Sets how long it may take nothing of what waits for it, instead of [the
+    /// server's](super::ServerOptions::write_timeout). Returns whether it exists.
+    pub fn set_write_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
+        if self.stream.output_len(ev) > 0 {
+            self.stream.set_write_timeout(ev, limit);
+        }
+        self.with_own_limits(ev, |own| own.write = Some(limit))
+    }
+
+    fn with_own_limits(self, ev: &mut EvLoop, change: impl FnOnce(&mut OwnLimits)) -> bool {
+        let mut own = self.stream.data::<OwnLimits>(ev).map(|own| *own).unwrap_or_default();
+        change(&mut own);
+        self.stream.set_data(ev, own);
+        self.stream.exists(ev)
+    }
+}
+
 /// A head has begun, and must be complete in time.
 pub(super) fn time_head(ev: &mut EvLoop, service: &Rc<Service>, at: At, is_first: bool) {
-    let Some(limit) = service.options.header_timeout else { return };
+    let Some(limit) = header_limit(ev, service, at) else { return };
     // The first one has the time since the connection was opened.
     let opened = if is_first { begun(ev, service, at) } else { None };
     let from = opened.unwrap_or_else(|| ev.now());
@@ -222,7 +265,7 @@ pub(super) fn on_timeout(ev: &mut EvLoop, service: &Rc<Service>, at: At, directi
             // Between requests, or before the first: nobody is owed anything.
             ending::hang_up(ev, service, at);
         }
-        (Direction::Read, Phase::Head) if service.options.header_timeout.is_none() && !waits => {
+        (Direction::Read, Phase::Head) if !waits && header_limit(ev, service, at).is_none() => {
             // It has no time-out of its own.
             time_out(ev, service, at, Status::REQUEST_TIMEOUT);
         }

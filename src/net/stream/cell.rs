@@ -64,6 +64,10 @@ pub(super) struct State {
     pub(super) permit: Option<Permit>,
 }
 
+/// For how long a stream lingers, in nanoseconds, and what is read and thrown away meanwhile, in bytes.
+const LINGER_TIME: u64 = 1_000_000_000;
+const LINGER_MOST: usize = 256 * 1024;
+
 /// Times that few streams have. `NEVER` for none.
 pub(super) struct Times {
     pub(super) write_timeout: u64,
@@ -79,6 +83,9 @@ pub(super) struct Times {
     pub(super) handshake: u64,
     /// The end of lingering.
     pub(super) linger: u64,
+    /// For how long it lingers, and how much is read and thrown away meanwhile.
+    pub(super) linger_time: u64,
+    pub(super) linger_most: usize,
     /// When there are tokens again.
     pub(super) rate: [u64; 2],
 }
@@ -95,6 +102,8 @@ impl Default for Times {
             repeat: 0,
             handshake: NEVER,
             linger: NEVER,
+            linger_time: LINGER_TIME,
+            linger_most: LINGER_MOST,
             rate: [NEVER; 2],
         }
     }

@@ -1,5 +1,7 @@
 //! How streams end.
 
+use std::time::Duration;
+
 use super::cell::{flag, news};
 use super::hub::Hub;
 use super::{Reason, Stream, ending};
@@ -55,6 +57,19 @@ impl Stream {
     /// For a last word to a peer that has not finished speaking. The system answers what is not read
     /// with a reset, and on that the peer forgets what it has not read itself.
     pub fn close_lingering(self, ev: &mut EvLoop) {
+        self.close_flushed(ev, true);
+    }
+
+    /// [`close_lingering`](Self::close_lingering) for so long, or so many bytes.
+    ///
+    /// Until then it has its descriptor, and is one of its listener's connections: a peer decides whether it is for the
+    /// whole time.
+    pub fn close_lingering_within(self, ev: &mut EvLoop, time: Duration, bytes: usize) {
+        self.change(ev, |state| {
+            let times = state.times();
+            times.linger_time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+            times.linger_most = bytes;
+        });
         self.close_flushed(ev, true);
     }
 

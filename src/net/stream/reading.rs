@@ -13,9 +13,6 @@ use super::writing::trace;
 use crate::net::{Buffer, Direction, LimitKind, Reason};
 use crate::{Error, ErrorKind, EvLoop};
 
-/// What is read and thrown away of a stream that lingers, in bytes.
-const LINGER_MOST: usize = 256 * 1024;
-
 /// What may wait for filters that want more before they take any: else a peer could send for ever.
 const MOST_BELOW: usize = 1024 * 1024;
 
@@ -231,9 +228,10 @@ fn discard(hub: &Hub, state: &mut State) {
         Ok(0) => state.set(flag::EOF | flag::OVER),
         Ok(n) => {
             state.bytes_in += n as u64;
+            let linger_most = state.times().linger_most;
             let discarded = &mut state.extra().discarded;
             *discarded += n;
-            if *discarded >= LINGER_MOST {
+            if *discarded >= linger_most {
                 state.set(flag::OVER);
             } else if matches!(state.transport, Transport::Pair(_)) {
                 state.set(flag::NUDGED);

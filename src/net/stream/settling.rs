@@ -12,9 +12,6 @@ use super::times::first_due;
 use crate::net::{Buffer, Reason};
 use crate::{EvLoop, Interest, Io, Result};
 
-/// For how long a stream lingers, in nanoseconds.
-const LINGER_TIME: u64 = 1_000_000_000;
-
 /// Input that is held in so much more memory is moved to less.
 const WASTE: usize = 8;
 const SMALL: usize = 8 * 1024;
@@ -44,7 +41,8 @@ pub(super) fn settle(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
         let lingering = state.times.as_ref().is_some_and(|times| times.linger == 0);
         if lingering {
             let now = hub.now(ev);
-            state.times().linger = now.saturating_add(LINGER_TIME);
+            let times = state.times();
+            times.linger = now.saturating_add(times.linger_time);
         }
         rates::withdraw(state);
         let change = interest(state, || hub.now(ev));
