@@ -509,6 +509,40 @@ fn a_client_that_takes_less_than_the_system_waits_for_is_not_cut() {
 }
 
 #[test]
+fn a_client_that_takes_less_than_the_least_rate_is_cut() {
+    for fields in ["", "Connection: close\r\n"] {
+        // Some 40 KB in 5 s.
+        for (rate, is_cut) in [(1_000, false), (20_000, true)] {
+            let mut ev = ev();
+            let (routes, reasons) = noting(Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+                reply.send(ev, Response::bytes("a/b", vec![b'x'; 10_000_000]))
+            }));
+            let options = options().min_write_rate(rate, secs(10));
+            let (server, mut client) = one_client_with(&mut ev, options, routes);
+            client.send(request("GET", "/", fields, ""));
+            settle(&mut ev);
+            for round in 0..10 {
+                assert!(reasons.borrow().is_empty() || is_cut && round > 1);
+                pass(&mut ev, secs(5));
+                client.skip(40_000);
+                settle(&mut ev);
+            }
+            let expected: &[_] = if is_cut { &[CompletionReason::Timeout] } else { &[] };
+            assert_eq!(*reasons.borrow(), *expected, "{fields}{rate}");
+            if !is_cut {
+                // Whoever takes all of it is asked nothing more, and its server does not look again.
+                until(&mut ev, |ev| {
+                    client.waiting();
+                    server.connections(ev)[..].iter().all(|of| of.stream().output_len(ev) == 0)
+                });
+                pass(&mut ev, secs(30));
+                assert_eq!(*reasons.borrow(), [CompletionReason::Ok]);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_last_reply_has_the_time_that_was_said_to_be_taken() {
     for (limit, passes, is_cut) in
         [(Some(secs(5)), ms(4900), false), (Some(secs(5)), ms(5100), true), (None, secs(300), false)]

@@ -59,16 +59,19 @@
 //! | a body slower than | 240 B/s after 10 s | [`min_body_rate`](crate::http::ServerOptions::min_body_rate) | 408 |
 //! | a handler that has not begun to answer | for ever | [`handler_timeout`](crate::http::ServerOptions::handler_timeout) | 503 |
 //! | a client that takes nothing of its reply | 30 s | [`write_timeout`](crate::http::ServerOptions::write_timeout) | cut |
+//! | a reply that is taken slowly | for ever | [`min_write_rate`](crate::http::ServerOptions::min_write_rate) | cut |
 //! | the next request | 60 s | [`idle_timeout`](crate::http::ServerOptions::idle_timeout) | closed in silence |
 //! | a connection's whole life | for ever | [`connection_lifetime`](crate::http::ServerOptions::connection_lifetime) | closed after the reply |
-//! | a client that still sends after the last reply | 1 s, 256 KiB | – | closed |
+//! | a client that still sends after the last reply | 1 s, 256 KiB | [`linger`](crate::http::ServerOptions::linger) | closed |
 //! | replies that are due when the server stops | – | [`shutdown`](crate::http::Server::shutdown): `limit` | cut |
 //!
 //! A [`before`](crate::http::Routes::before) hook can set others for its request, with
 //! [`set_body_timeout`](crate::http::Request::set_body_timeout),
 //! [`set_body_total_timeout`](crate::http::Request::set_body_total_timeout) and
-//! [`set_handler_timeout`](crate::http::Request::set_handler_timeout), and another time between requests for its
-//! connection, with [`set_idle_timeout`](crate::http::Connection::set_idle_timeout).
+//! [`set_handler_timeout`](crate::http::Request::set_handler_timeout), and for its connection, with
+//! [`set_idle_timeout`](crate::http::Connection::set_idle_timeout) between requests,
+//! [`set_header_timeout`](crate::http::Connection::set_header_timeout) and
+//! [`set_write_timeout`](crate::http::Connection::set_write_timeout).
 //!
 //! # How many
 //!
@@ -96,7 +99,7 @@
 //! | of what | method | beyond it |
 //! |---|---|---|
 //! | connections that are answered at all, rather than left to wait | [`refuse_connections_above`](crate::http::ServerOptions::refuse_connections_above) | 503 and closed |
-//! | requests from their first byte to the last of their reply | [`max_requests_at_once`](crate::http::ServerOptions::max_requests_at_once) | 503 with `Retry-After` |
+//! | requests from the end of their heads to the last byte of their replies | [`max_requests_at_once`](crate::http::ServerOptions::max_requests_at_once) | 503 with `Retry-After` |
 //! | memory of all buffers | [`memory_budget`](crate::http::ServerOptions::memory_budget) | 503 with `Retry-After` |
 //! | requests of a client per second | [`limit_rate`](crate::http::Routes::limit_rate) | 429 with `Retry-After` |
 //! | who may connect | [`accept_from`](crate::http::ServerOptions::accept_from) | closed without a word |
@@ -155,11 +158,13 @@
 //! # How refusals look
 //!
 //! What breaks a limit or a rule of the protocol is answered once, with `Connection: close`, and nothing that comes
-//! behind it is looked at: where its end is, nobody knows. The connection then lingers for a second: without that,
-//! what the client still sends would make its system throw away the reply, unread.
+//! behind it is looked at: where its end is, nobody knows. The connection then lingers for a second, or as
+//! [`linger`](crate::http::ServerOptions::linger) says: without that, what the client still sends would make its system throw
+//! away the reply, unread.
 //!
 //! [`error_page`](crate::http::Routes::error_page) may say it with other words.
-//! [`on_completed`](crate::http::Routes::on_completed) is told if the head was complete, with
+//! [`on_completed`](crate::http::Routes::on_completed) is told if the head was complete, and else
+//! [`on_refused`](crate::http::Routes::on_refused), with
 //! [`Timeout`](crate::http::CompletionReason::Timeout) or
 //! [`ProtocolError`](crate::http::CompletionReason::ProtocolError); [`Server::stats`](crate::http::Server::stats)
 //! counts them.

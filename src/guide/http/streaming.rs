@@ -151,8 +151,8 @@
 //!   goes on.
 //! * **`Failed` is the last event** in place of `End`. A body that was not complete was not received, and its reply
 //!   is not a success.
-//! * **To answer early is allowed.** What is left of the body is read, up to 64 KiB, so that the connection can be
-//!   kept; beyond that it is closed, with the reply delivered first.
+//! * **To answer early is allowed.** Whoever takes the body goes on. If nobody does, what is left of it is read, up to
+//!   64 KiB, so that the connection can be kept; beyond that it is closed, with the reply delivered first.
 //!
 //! # Through
 //!

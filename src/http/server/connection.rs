@@ -11,6 +11,7 @@ use super::completion::{CompletionReason, Disconnected};
 use super::exchange::{Answer, Exchange, flag};
 use super::incoming::{Incoming, RequestBody};
 use super::options::HalfClose;
+use super::pace::{self, Pace};
 use super::preface::{self, Stage};
 use super::reply::gone;
 use super::service::{Service, State};
@@ -107,6 +108,8 @@ pub(super) struct More {
     pub(super) counted: Option<Counted>,
     /// Why it ends, where that is not for its stream to say.
     pub(super) reason: Option<CompletionReason>,
+    /// How fast what waits for it is taken, where that matters.
+    pub(super) pace: Option<Pace>,
     /// What the stream's error was about.
     pub(super) failed: Option<CompletionReason>,
     /// Requests whose replies have not left yet, and somebody is to be told.
@@ -237,6 +240,10 @@ fn sent(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     if conn.has(conn_flag::WRITE_TIMED) {
         return;
     }
+    drop(state);
+    pace::watch(ev, service, at);
+    let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(at) else { return };
     let limit = times::write_limit(ev, service, at);
     if limit.is_none() {
         return;
@@ -265,7 +272,10 @@ fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         };
         state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
         conn.unsent = 0;
-        let done = conn.more.as_mut().map(|more| std::mem::take(&mut more.completing));
+        let done = conn.more.as_mut().map(|more| {
+            more.pace = None;
+            std::mem::take(&mut more.completing)
+        });
         let flags = conn.flags;
         conn.clear(conn_flag::STALLED | conn_flag::WRITE_TIMED | conn_flag::BLOCKED);
         // A reply that comes in pieces stays loud until it is over.

@@ -9,7 +9,7 @@ use super::exchange::{Answer, Exchange, Framing, flag};
 use super::incoming::BodyError;
 use super::response::{Body, HAS_DATE, HAS_SERVER, Response};
 use super::service::Service;
-use super::{CompletionReason, calling, completing, telling, times};
+use super::{CompletionReason, calling, completing, pace, telling, times};
 use crate::EvLoop;
 use crate::wire::{self, Fault, Status};
 
@@ -244,6 +244,7 @@ pub(super) fn close(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     if let Some(exchange) = exchange {
         close_exchange(ev, service, at, exchange, reason);
     }
+    pace::watch(ev, service, at);
     let limit = times::write_limit(ev, service, at);
     if limit != Some(USUAL_FLUSH) {
         at.stream.set_write_timeout(ev, Some(limit.unwrap_or(A_CENTURY)));

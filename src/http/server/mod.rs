@@ -21,7 +21,7 @@
 // `unpacking` may make larger, the handlers, which `calling` calls, and the end, which `completing` tells; `telling` calls
 // those who take or make bodies. `sending` writes replies, with heads by `composing` and `plain_head` and bodies in
 // `pieces`, which `packing` may make smaller; `prepared` is for replies that are made within the crate. `ending`
-// closes, `times` waits no longer, `capacity` turns away, `stopping` sees all off, `guests` too, who are no requests any more.
+// closes, `times` waits no longer, `pace` for nobody who takes too little, `capacity` turns away, `stopping` sees all off, `guests` too, who are no requests any more.
 // `request`, `reply`, `incoming`, `outgoing`, `response` and `remote` are what users hold; `routes` and `options` what
 // they say in advance.
 
@@ -42,6 +42,7 @@ mod hosts;
 mod incoming;
 mod options;
 mod outgoing;
+mod pace;
 #[cfg(feature = "compress")]
 mod packing;
 mod pieces;

@@ -93,6 +93,9 @@ pub(super) struct State {
     /// Connections that go on in the next iteration.
     pub(super) next_turn: Vec<At>,
     pub(super) next_turn_timer: Option<Timer>,
+    /// Connections that must take their output fast enough.
+    pub(super) paced: Vec<At>,
+    pub(super) pace_timer: Option<Timer>,
     /// Connections whose handler is on the stack of a run that they are nested in.
     pub(super) waiting: Vec<At>,
 }

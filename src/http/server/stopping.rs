@@ -99,14 +99,14 @@ fn all(state: &super::service::State) -> Vec<At> {
 
 /// Whether that was the last connection of a server that stops.
 pub(super) fn look(ev: &mut EvLoop, service: &Rc<Service>) {
-    let (timer, turn) = {
+    let timers = {
         let mut state = service.state.borrow_mut();
         if !state.stopping.is_ending || !state.conns.is_empty() || !state.guests.is_empty() {
             return;
         }
-        (state.stopping.timer.take(), state.next_turn_timer.take())
+        [state.stopping.timer.take(), state.next_turn_timer.take(), state.pace_timer.take()]
     };
-    for timer in [timer, turn].into_iter().flatten() {
+    for timer in timers.into_iter().flatten() {
         timer.free(ev);
     }
     let key = service.key;

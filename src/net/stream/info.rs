@@ -8,6 +8,7 @@ use super::hub::Hub;
 use super::transport::Transport;
 use crate::EvLoop;
 use crate::net::{Address, socket};
+use crate::sys::queued;
 
 /// How far a stream has come. More may join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,6 +122,16 @@ impl Stream {
     #[must_use]
     pub fn peer(self, ev: &EvLoop) -> Option<Address> {
         self.look(ev, |state| socket::peer_address(state.transport.socket()?))?
+    }
+
+    /// How many bytes of what has left the peer has acknowledged, as far as the system says.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn acknowledged(self, ev: &EvLoop) -> u64 {
+        let found = self.look(ev, |state| {
+            let queued = state.transport.socket().and_then(queued::output).unwrap_or(0);
+            state.bytes_out.saturating_sub(queued)
+        });
+        found.unwrap_or(0)
     }
 
     /// Whether it is a Unix socket.
