@@ -212,6 +212,11 @@ for backend in epoll poll; do
     done
     row write error=EINTR:when=1..2 201 "${put[@]}" "$url/upload/new"
     row renameat error=EINTR:when=1 201 "${put[@]}" "$url/upload/new"
+    # A file system that cannot rename without replacing (NFS, FUSE): the file gets a second name, and loses the first.
+    for error in EINVAL ENOSYS EOPNOTSUPP; do
+        row renameat2 error=$error:when=1 201 "${put[@]}" -H 'If-None-Match: *' "$url/upload/new"
+    done
+    row renameat2 error=EEXIST:when=1 409 "${put[@]}" -H 'If-None-Match: *' "$url/upload/new"
     row openat2 error=EIO:when=1+ 500 "${put[@]}" "$url/upload/new"
 
     # Some file systems say only when a file is closed that it could not be written. Strace does not let it be closed.

@@ -40,7 +40,8 @@ const SIZE_MAX: u64 = 1 << 30;
 /// * **Writing blocks the loop** while the disk takes it, at most 64 KiB at a time, as nginx does: mostly that only
 ///   fills the page cache. With [`sync`](Self::sync) it waits for the disk at the end of each file.
 /// * **Names that begin with a dot and end in `.part`** are those of files that are not complete. What a crash leaves
-///   of them is for the program to remove.
+///   of them, and what of files in [parts](Self::resumable) nobody goes on with, is for the program to remove.
+/// * **How many files there are, and how large together, is not limited**: let in only who may fill the disk.
 pub struct Upload {
     root: Root,
     links: Symlinks,

@@ -8,7 +8,6 @@ use super::hub::Hub;
 use super::transport::Transport;
 use crate::EvLoop;
 use crate::net::{Address, socket};
-use crate::sys::queued;
 
 /// How far a stream has come. More may join.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -128,7 +127,7 @@ impl Stream {
     #[cfg(feature = "http-server")]
     pub(crate) fn acknowledged(self, ev: &EvLoop) -> u64 {
         let found = self.look(ev, |state| {
-            let queued = state.transport.socket().and_then(queued::output).unwrap_or(0);
+            let queued = state.transport.socket().and_then(crate::sys::queued::output).unwrap_or(0);
             state.bytes_out.saturating_sub(queued)
         });
         found.unwrap_or(0)
