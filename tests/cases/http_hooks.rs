@@ -133,6 +133,48 @@ fn a_before_hook_is_called_before_the_body_and_can_limit_it() {
 }
 
 #[test]
+fn a_before_hook_can_take_the_body_in_place_of_the_handler() {
+    let mut ev = ev();
+    let taken = Log::new();
+    let notes = taken.clone();
+    let routes = Routes::new()
+        .before(move |ev, request, reply| {
+            request.set_max_body(10);
+            if request.header("x-taken").is_some() {
+                let notes = notes.clone();
+                let told = request.receive(ev, move |_, _, event| match event {
+                    BodyEvent::Data(data) => {
+                        notes.push(format!("{} bytes", data.drain(usize::MAX)));
+                    }
+                    other => notes.push(format!("{other:?}")),
+                });
+                told.unwrap();
+            }
+            Some(reply)
+        })
+        .post("/", |ev: &mut EvLoop, request: Request, reply: Reply| {
+            reply.text(ev, request.body().len().to_string())
+        });
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(request("POST", "/", "X-Taken: yes\r\nContent-Length: 6\r\n", "one"));
+    assert_eq!(client.reply(&mut ev).text(), "0");
+    client.send("two");
+    settle(&mut ev);
+    let told = taken.take();
+    assert_eq!(told, ["3 bytes", "3 bytes", "End({})"].map(str::to_owned), "{told:?}");
+    assert_eq!(client.ask(&mut ev, post("/", "gathered")).text(), "8");
+    assert_eq!(taken.take(), [""; 0]);
+    // Its limit is that of the request, and without a body there is an end all the same.
+    client.send(request("POST", "/", "X-Taken: yes\r\n", ""));
+    assert_eq!(client.reply(&mut ev).text(), "0");
+    settle(&mut ev);
+    assert_eq!(taken.take(), ["End({})"]);
+    client.send(request("POST", "/", "X-Taken: yes\r\nContent-Length: 11\r\n", ""));
+    assert_eq!(client.reply(&mut ev).status, 413);
+    assert_eq!(taken.take(), ["Failed(Fault(BodyTooLarge))"]);
+}
+
+#[test]
 fn whoever_waits_with_the_body_can_be_refused_before_it() {
     for (status, answers) in [(413, "too large"), (417, "no"), (401, "who?")] {
         let mut ev = ev();

@@ -245,7 +245,9 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
             return Step::Wait;
         }
     }
-    if streams {
+    // A hook may have taken it.
+    let is_taken = exchange.hooks.as_ref().is_some_and(|hooks| hooks.incoming.is_some());
+    if streams || is_taken {
         drop(state);
         return calling::handler(ev, service, at);
     }

@@ -194,7 +194,9 @@ impl Routes {
     /// added, also for what has no handler.
     ///
     /// Returns the reply if things are to go on, perhaps with a few more fields; whoever answers returns
-    /// `None`. A client that waits with its body to be told to go on is refused that way.
+    /// `None`. A client that waits with its body to be told to go on is refused that way. A hook may also
+    /// [take the body](Request::receive) itself, up to [as much](Request::set_max_body) as may come: then it is not gathered,
+    /// and the handler is called at once and has none.
     pub fn before(
         mut self,
         hook: impl FnMut(&mut EvLoop, &mut Request, Reply) -> Option<Reply> + 'static,
