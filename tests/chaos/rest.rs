@@ -3,13 +3,29 @@
 
 use std::time::Duration;
 
-use crate::{Client, Server, get, ms, on_both, secs, until};
+use crate::{Client, Server, get, ms, on_both, secs, until, until_within};
 
-/// Nothing happens in two seconds: no thread wakes up more often than the odd timer, and no time is used.
+/// So that on a slow machine, too, those that say nothing are still there when that is looked at.
+const LONG: &[&str] = &[
+    "--header-timeout",
+    "600",
+    "--body-timeout",
+    "600",
+    "--idle-timeout",
+    "600",
+    "--write-timeout",
+    "600",
+];
+
+/// Nothing happens in two seconds: no thread wakes up more often than the odd timer, and no time is used. Where some are
+/// just found to send too slowly, in the two seconds after that.
 #[track_caller]
 fn rests(server: &Server, what: &str) {
-    let used = server.process.used_during(|| std::thread::sleep(secs(2)));
-    assert!(used.sleeps <= 6 && used.time < ms(20), "{what}: {used:?} in two seconds");
+    until_within(secs(20), what, || {
+        let used = server.process.used_during(|| std::thread::sleep(secs(2)));
+        println!("{what}: {used:?} in two seconds");
+        used.sleeps <= 6 && used.time < ms(20)
+    });
 }
 
 /// Waits until it hardly does anything any more, for want of something to do: who has no time on a processor because
@@ -24,7 +40,7 @@ fn await_rest(server: &Server) {
 
 on_both! {
     fn a_server_at_rest_makes_no_system_calls(backend) {
-        let server = Server::on(backend, &[]);
+        let server = Server::on(backend, LONG);
         let mut clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
         for (n, client) in clients.iter_mut().enumerate() {
             match n % 10 {
