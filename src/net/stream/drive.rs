@@ -18,10 +18,10 @@ use super::cell::{StreamCell, flag, news};
 use super::ending::{Moving, finish, hung_up};
 use super::hub::Hub;
 use super::reading::{filter_input, read};
-use super::settling::{mute, settle};
+use super::settling::{mute, rest, settle};
 use super::telling::{close_on_eof, tell};
 use super::times::judge_state;
-use super::writing::flush;
+use super::writing::{flush, flush_plainly};
 use crate::net::Reason;
 use crate::{EvLoop, Events};
 
@@ -122,6 +122,9 @@ pub(super) fn pass(
         return;
     }
     tell(ev, hub, cell);
+    if end_plainly(ev, hub, cell) {
+        return;
+    }
     close_on_eof(ev, hub, cell);
     flush(ev, hub, cell, writable);
     if cell.state.borrow().news != 0 {
@@ -135,6 +138,36 @@ pub(super) fn pass(
     } else {
         settle(ev, hub, cell);
     }
+}
+
+/// What the rest of a pass comes to for most: what was written leaves in one go, and then the stream waits for more, with
+/// nothing to tell. Says whether it was so; if not, the rest is still to be done.
+fn end_plainly(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) -> bool {
+    const WRONG: u64 = flag::BLOCKED
+        | flag::TOLD_EOF
+        | flag::EOF
+        | flag::CLOSING
+        | flag::DISCARD
+        | flag::OVER
+        | flag::CLOSED
+        | flag::PATIENT
+        | flag::FILTER;
+    let now = hub.now(ev);
+    let moving = Moving::new(ev, hub, cell);
+    let rests = {
+        let mut state = cell.state.borrow_mut();
+        let state = &mut *state;
+        if state.has(WRONG) || state.extra.is_some() || state.times.is_some() {
+            false
+        } else {
+            if state.wants_output() {
+                flush_plainly(hub, state, now);
+            }
+            rest(hub, state)
+        }
+    };
+    moving.end();
+    rests
 }
 
 /// Whether there is nothing left to be done but to end it.

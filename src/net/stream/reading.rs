@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 
-use super::cell::{NEVER, State, StreamCell, flag, news};
+use super::cell::{Limits, NEVER, State, StreamCell, flag, news};
 use super::chain::Outcome;
 use super::ending::{Moving, fail, fail_filter, fail_io, nudge, other_end};
 use super::hub::Hub;
@@ -25,6 +25,9 @@ pub(super) fn read(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
         if !state.wants_input() {
             return moving.end();
         }
+        if read_plainly(hub, state, now) {
+            return moving.end();
+        }
         let before = state.bytes_in;
         if state.has(flag::DISCARD) {
             discard(hub, state);
@@ -36,6 +39,39 @@ pub(super) fn read(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     };
     moving.end();
     nudge(ev, hub, other);
+}
+
+/// What [`read_some`] comes to for most: a socket without filters, rates and limits of its own, of which all that came
+/// before was taken. Says whether it was one of those; if not, nothing was done.
+fn read_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
+    let is_plain = state.extra.is_none()
+        && !state.has(flag::DISCARD | flag::CLOSING)
+        && matches!(state.transport, Transport::Socket(_))
+        && state.input.as_ref().is_none_or(|input| input.is_empty());
+    if !is_plain {
+        return false;
+    }
+    let mut fresh = state.input.take().unwrap_or_else(|| hub.take_buffer());
+    match state.transport.read(&mut fresh, Limits::DEFAULT.read_most) {
+        Ok(n @ 1..) => {
+            state.bytes_in += n as u64;
+            state.received += n;
+            state.read_at = now;
+            state.news |= news::RECEIVED;
+            state.input = Some(fresh);
+        }
+        Ok(_) => {
+            hub.give_buffer(fresh);
+            end_of_input(hub, state);
+        }
+        Err(error) => {
+            hub.give_buffer(fresh);
+            if error.kind() != io::ErrorKind::WouldBlock {
+                fail_io(state, error, Direction::Read);
+            }
+        }
+    }
+    true
 }
 
 pub(super) fn read_some(hub: &Hub, state: &mut State, now: u64) {

@@ -20,8 +20,7 @@ const SMALL: usize = 8 * 1024;
 pub(super) fn settle(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     let unused = {
         let mut state = cell.state.borrow_mut();
-        if is_at_rest(&state) {
-            tidy(hub, &mut state);
+        if rest(hub, &mut state) {
             return;
         }
         let is_done = state.has(flag::FIN_SENT);
@@ -62,6 +61,16 @@ pub(super) fn settle(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
             hub.schedule(ev, cell, due);
         }
     }
+}
+
+/// Leaves the stream as it is where there is nothing to be done but to wait. Says whether it is so.
+#[inline]
+pub(super) fn rest(hub: &Hub, state: &mut State) -> bool {
+    let rests = is_at_rest(state);
+    if rests {
+        tidy(hub, state);
+    }
+    rests
 }
 
 /// Whether it waits for input, has asked for that, and there is nothing else: as most passes leave a stream,

@@ -19,7 +19,9 @@ pub(super) fn tell(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
             state.set(flag::BUSY);
             (event, state.handler.take())
         };
-        Calling { ev: &mut *ev, hub, cell, handler }.call(event);
+        if !(Calling { ev: &mut *ev, hub, cell, handler }.call(event)) {
+            return;
+        }
     }
 }
 
@@ -131,26 +133,29 @@ struct Calling<'a> {
 }
 
 impl Calling<'_> {
+    /// Says whether there is more to tell.
     #[inline(always)]
-    fn call(mut self, event: StreamEvent) {
+    fn call(mut self, event: StreamEvent) -> bool {
         if let Some(handler) = &mut self.handler {
             handler(self.ev, self.cell.key, event);
         }
-        self.put_back();
+        let has_more = self.put_back();
         let old = self.handler.take();
         // What is left to be dropped is for who unwinds.
         mem::forget(self);
         drop(old);
+        has_more
     }
 
     /// Unless it was replaced meanwhile. The old one is dropped when the state is not borrowed.
     #[inline(always)]
-    fn put_back(&mut self) {
+    fn put_back(&mut self) -> bool {
         let mut state = self.cell.state.borrow_mut();
         state.clear(flag::BUSY);
         if state.handler.is_none() {
             state.handler = self.handler.take();
         }
+        state.news != 0
     }
 }
 

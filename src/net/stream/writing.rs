@@ -61,7 +61,7 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
 
 /// What [`flush_some`] comes to for most: a little output of a socket without filters, rates and limits of its own.
 /// Says whether it was one of those; if not, nothing was done.
-fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
+pub(super) fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
     const WRONG: u64 = flag::SHUT | flag::SHAKING | flag::WAITED;
     let State { transport, output, flags, .. } = &mut *state;
     let Some(output) = output else { return false };
