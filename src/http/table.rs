@@ -13,7 +13,7 @@ mod tests;
 
 use std::{error, fmt};
 
-use crate::wire::Method;
+use crate::wire::{Method, decode_path};
 use crate::{Error, ErrorKind};
 
 pub(crate) use captures::Captures;
@@ -60,10 +60,18 @@ impl PathPattern {
 // index into `exact`, at the first free place at or after the hash of that path. `longest` is the length of the
 // longest path of `exact`.
 pub(crate) struct Table<T> {
-    exact: Vec<(Box<str>, Methods<T>)>,
+    exact: Vec<Exact<T>>,
     slots: Vec<u32>,
     longest: usize,
     patterns: Vec<(Pattern, Methods<T>)>,
+}
+
+/// A path without wildcards.
+struct Exact<T> {
+    path: Box<str>,
+    /// A target with this path means just this one: there is nothing in it to be decoded.
+    is_raw: bool,
+    methods: Methods<T>,
 }
 
 impl<T> Default for Table<T> {
@@ -102,8 +110,8 @@ impl<T> Table<T> {
                 Some(at) => at,
                 None => self.insert_path(pattern)?,
             };
-            let Some((_, methods)) = self.exact.get_mut(at) else { return Err(bad(FULL)) };
-            return methods.insert(method, value).map_err(bad);
+            let Some(exact) = self.exact.get_mut(at) else { return Err(bad(FULL)) };
+            return exact.methods.insert(method, value).map_err(bad);
         };
         let twin = |(other, methods): &(Pattern, Methods<T>)| {
             other.is_same(&parsed) && methods.has(method.as_ref())
@@ -135,11 +143,19 @@ impl<T> Table<T> {
         captures: &mut Captures,
     ) -> Found<'_, T> {
         captures.clear();
-        let exact = self.exact(path);
+        let exact = self.look_up(path.as_bytes()).map(|(_, exact)| &exact.methods);
         match exact.and_then(|methods| methods.find(method)) {
             Some(value) => Found::Route(value),
             None => self.find_pattern(method, path, captures, exact.is_some()),
         }
+    }
+
+    /// Where a path leads that has come as it is written in the table, so that there is no need to decode it first. `None`
+    /// says nothing: it may lead somewhere decoded.
+    #[inline(always)]
+    pub(crate) fn find_raw(&self, method: &Method, raw: &[u8]) -> Option<&T> {
+        let (_, exact) = self.look_up(raw)?;
+        exact.methods.find(method).filter(|_| exact.is_raw)
     }
 
     /// As [`find`](Self::find), among the patterns; `known` is whether the path leads somewhere already.
@@ -170,8 +186,8 @@ impl<T> Table<T> {
     /// A route for any method counts as those that RFC 9110 §9.3 and RFC 5789 define, but for TRACE and CONNECT.
     pub(crate) fn allowed(&self, path: &str) -> Vec<Method> {
         let mut allowed = Vec::new();
-        if let Some(methods) = self.exact(path) {
-            methods.list(&mut allowed);
+        if let Some((_, exact)) = self.look_up(path.as_bytes()) {
+            exact.methods.list(&mut allowed);
         }
         let mut captures = Captures::default();
         for (pattern, methods) in &self.patterns {
@@ -185,29 +201,24 @@ impl<T> Table<T> {
         allowed
     }
 
-    #[inline(always)]
-    fn exact(&self, path: &str) -> Option<&Methods<T>> {
-        Some(self.look_up(path)?.1)
-    }
-
     /// Where in `exact` this path is.
     fn exact_index(&self, path: &str) -> Option<usize> {
-        Some(self.look_up(path)?.0)
+        Some(self.look_up(path.as_bytes())?.0)
     }
 
     #[inline(always)]
-    fn look_up(&self, path: &str) -> Option<(usize, &Methods<T>)> {
+    fn look_up(&self, path: &[u8]) -> Option<(usize, &Exact<T>)> {
         // Before it is hashed: a path that is longer than all of ours costs nothing.
         if path.len() > self.longest {
             return None;
         }
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = hash(path.as_bytes());
+        let mut at = hash(path);
         loop {
             let index = self.slots.get(at & mask)?.checked_sub(1)? as usize;
-            let (known, methods) = self.exact.get(index)?;
-            if is_same(known.as_bytes(), path.as_bytes()) {
-                return Some((index, methods));
+            let exact = self.exact.get(index)?;
+            if is_same(exact.path.as_bytes(), path) {
+                return Some((index, exact));
             }
             at = at.wrapping_add(1);
         }
@@ -217,12 +228,13 @@ impl<T> Table<T> {
     fn insert_path(&mut self, path: &str) -> Result<usize, Error> {
         let index = self.exact.len();
         let entry = u32::try_from(index + 1).map_err(|_| bad_route(path, FULL))?;
-        self.exact.push((path.into(), Methods::default()));
+        let is_raw = decode_path(path).is_ok_and(|decoded| decoded == path);
+        self.exact.push(Exact { path: path.into(), is_raw, methods: Methods::default() });
         self.longest = self.longest.max(path.len());
         if self.slots.len() < 2 * self.exact.len() {
             self.slots = vec![0; (2 * self.exact.len()).next_power_of_two()];
-            for (entry, (path, _)) in (1..).zip(&self.exact) {
-                place(&mut self.slots, hash(path.as_bytes()), entry);
+            for (entry, exact) in (1..).zip(&self.exact) {
+                place(&mut self.slots, hash(exact.path.as_bytes()), entry);
             }
         } else {
             place(&mut self.slots, hash(path.as_bytes()), entry);

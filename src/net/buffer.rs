@@ -188,6 +188,25 @@ impl Buffer {
         }
     }
 
+    /// Copies several slices to the end, `len` bytes in all: in one go, where there is room for them.
+    #[cfg(feature = "http-server")]
+    #[inline]
+    pub(super) fn append_parts<const N: usize>(&mut self, parts: [&[u8]; N], len: usize) {
+        self.reserved = 0;
+        if let Some(Segment::Own(own)) = self.segments.back_mut() {
+            if own.fill_all(parts, len) {
+                return self.count(len, len);
+            }
+        } else if self.segments.is_empty() && len <= self.spare.capacity() && len > 0 {
+            let mut own = Own::empty(mem::take(&mut self.spare));
+            if own.fill_all(parts, len) {
+                self.count(len, len);
+                return self.segments.push_back(Segment::Own(own));
+            }
+        }
+        parts.into_iter().for_each(|part| self.append_slice(part));
+    }
+
     /// Hands over bytes, to the end, without copying more than a few: a `Vec<u8>`, a `Box<[u8]>`, a
     /// `String`.
     ///

@@ -144,6 +144,23 @@ impl Own {
         n
     }
 
+    /// Copies several slices behind its own bytes, `len` bytes in all, if there is room for them.
+    #[cfg(feature = "http-server")]
+    #[inline]
+    pub(super) fn fill_all<const N: usize>(&mut self, parts: [&[u8]; N], len: usize) -> bool {
+        if self.room() < len {
+            return false;
+        }
+        let mut room = self.spare(len);
+        for part in parts {
+            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { return false };
+            to.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += len;
+        true
+    }
+
     /// Copies as many of the last bytes before its own as there is room for, and says how many.
     pub(super) fn fill_front(&mut self, bytes: &[u8]) -> usize {
         let n = bytes.len().min(self.start);

@@ -124,6 +124,16 @@ impl RequestHead {
         self.text(Span { from, to })
     }
 
+    /// The same, not looked at again.
+    #[inline]
+    pub(crate) fn raw_path_bytes(&self) -> &[u8] {
+        let Span { from, to } = self.meaning.path;
+        if from == to && self.meaning.form == TargetForm::Absolute {
+            return b"/";
+        }
+        self.fields.slice(from, to)
+    }
+
     /// What follows the first `?` of the target, as it was sent; `Some("")` if nothing does.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

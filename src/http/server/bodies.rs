@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use super::connection::{At, conn_flag};
 use super::driving::{PIPELINED, Step, listen, release};
-use super::exchange::flag;
+use super::exchange::{Exchange, flag};
 use super::incoming::BodyError;
 use super::service::Service;
 use super::{CompletionReason, calling, ending, telling, times, unpacking};
 use crate::EvLoop;
-use crate::net::{Chunk, Input};
+use crate::net::{Buffer, Chunk};
 use crate::wire::{BodyDecoder, Fault, Piece};
 
 /// What of a streamed body may wait to be taken, in bytes, before nothing more is read.
@@ -30,36 +30,16 @@ pub(super) enum Taken {
 pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let now = ev.now_nanos();
     let found = {
-        let mut input = at.stream.input(ev);
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
             return Step::Wait;
         };
-        if !input.is_empty() {
-            exchange.set(flag::BODY_SEEN);
-            exchange.body_active = now;
+        let taken = at.stream.with_input(ev, |input| take_body(exchange, input, now));
+        // Some bodies are complete before anything of them has come.
+        match taken.unwrap_or_else(|| take_body(exchange, &mut Buffer::new(), now)) {
+            Some(found) => found,
+            None => return Step::Wait,
         }
-        let Some(parts) = exchange.request.as_deref_mut() else { return Step::Wait };
-        let before = input.len();
-        let decoder = &mut exchange.decoder;
-        let limit = exchange.body_limit;
-        let body = &mut parts.body;
-        let packed = unpacking::of(exchange.flags, &mut exchange.hooks);
-        let (found, came) = match packed {
-            Some(unpacker) => unpacker.gather(&mut input, decoder, body, limit),
-            None => {
-                let found = gather_plain(&mut input, decoder, body, limit);
-                (found, body.len() as u64)
-            }
-        };
-        exchange.bytes_in += (before - input.len()) as u64;
-        exchange.body_len = came;
-        if matches!(found, Taken::End) {
-            exchange.flags |= flag::BODY_DONE | flag::BODY_TOLD;
-            let trailers = exchange.decoder.take_trailers();
-            parts.trailers = (!trailers.is_empty()).then_some(trailers);
-        }
-        found
     };
     match found {
         Taken::End => {
@@ -83,8 +63,37 @@ pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     }
 }
 
+/// Adds what has come to the body of a request.
+fn take_body(exchange: &mut Exchange, input: &mut Buffer, now: u64) -> Option<Taken> {
+    if !input.is_empty() {
+        exchange.set(flag::BODY_SEEN);
+        exchange.body_active = now;
+    }
+    let parts = exchange.request.as_deref_mut()?;
+    let before = input.len();
+    let decoder = &mut exchange.decoder;
+    let limit = exchange.body_limit;
+    let body = &mut parts.body;
+    let packed = unpacking::of(exchange.flags, &mut exchange.hooks);
+    let (found, came) = match packed {
+        Some(unpacker) => unpacker.gather(input, decoder, body, limit),
+        None => {
+            let found = gather_plain(input, decoder, body, limit);
+            (found, body.len() as u64)
+        }
+    };
+    exchange.bytes_in += (before - input.len()) as u64;
+    exchange.body_len = came;
+    if matches!(found, Taken::End) {
+        exchange.flags |= flag::BODY_DONE | flag::BODY_TOLD;
+        let trailers = exchange.decoder.take_trailers();
+        parts.trailers = (!trailers.is_empty()).then_some(trailers);
+    }
+    Some(found)
+}
+
 fn gather_plain(
-    input: &mut Input<'_>,
+    input: &mut Buffer,
     decoder: &mut BodyDecoder,
     body: &mut Vec<u8>,
     limit: u64,
@@ -93,9 +102,9 @@ fn gather_plain(
         if body.len() as u64 + n as u64 > limit {
             return Err(Fault::BodyTooLarge);
         }
-        let start = body.len();
-        body.resize(start + n, 0);
-        input.copy_out(0, &mut body[start..]);
+        if let Some(Chunk::Bytes(bytes)) = input.chunks().next() {
+            body.extend_from_slice(bytes.get(..n).unwrap_or(bytes));
+        }
         input.drain(n);
         Ok(true)
     });
@@ -114,9 +123,9 @@ pub(super) fn has_ended(service: &Service, at: At) -> bool {
 /// Takes the framing off what is in the input; `data` is given what is left, so many bytes at its beginning, and takes them out.
 /// It says whether it wants more.
 pub(super) fn decode(
-    input: &mut Input<'_>,
+    input: &mut Buffer,
     decoder: &mut BodyDecoder,
-    mut data: impl FnMut(&mut Input<'_>, usize) -> Result<bool, Fault>,
+    mut data: impl FnMut(&mut Buffer, usize) -> Result<bool, Fault>,
 ) -> Taken {
     if decoder.is_done() {
         return Taken::End;
@@ -186,7 +195,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         let had = exchange.unread.len();
         let packed = unpacking::of(exchange.flags, &mut exchange.hooks);
         let is_packed = packed.is_some();
-        let super::exchange::Exchange { decoder, unread, body_len, body_limit, .. } = exchange;
+        let Exchange { decoder, unread, body_len, body_limit, .. } = exchange;
         let found = if let Some(unpacker) = packed {
             let found = unpacker.deliver(&mut input, decoder, unread, *body_limit);
             *body_len = unpacker.total_in();
@@ -293,7 +302,7 @@ pub(super) fn drain(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         if before > 0 {
             exchange.body_active = now;
         }
-        let super::exchange::Exchange { drain_left, body_len, decoder, .. } = exchange;
+        let Exchange { drain_left, body_len, decoder, .. } = exchange;
         let found = decode(&mut input, decoder, |input, n| {
             *drain_left = drain_left.checked_sub(n as u64).ok_or(Fault::BodyTooLarge)?;
             *body_len += n as u64;

@@ -89,8 +89,17 @@ fn report(ev: &mut EvLoop, service: &Rc<Service>, at: Option<At>, cause: Failure
 
 /// Calls the handler of a request, whose body is there if it is to be.
 pub(super) fn handler(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let (request, reply, entry, serial) = {
-        let mut state = service.state.borrow_mut();
+    handler_in(ev, service, at, service.state.borrow_mut())
+}
+
+/// The same, where the state is in use already.
+pub(super) fn handler_in(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    mut state: RefMut<'_, State>,
+) -> Step {
+    let (request, reply, mut called, serial) = {
         let Some(conn) = state.conn(at) else { return Step::Wait };
         conn.phase = Phase::Handling;
         let Some(exchange) = conn.exchange.as_deref_mut() else { return Step::Wait };
@@ -104,9 +113,9 @@ pub(super) fn handler(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
                 return by_itself(service, at, serial, &other);
             }
         };
-        if service.routes.entries[entry].handler.try_borrow_mut().is_err() {
+        let Ok(called) = service.routes.entries[entry].handler.try_borrow_mut() else {
             return try_again(ev, service, at, state);
-        }
+        };
         exchange.set(flag::HANDLED);
         let Some(parts) = exchange.request.take() else { return Step::Wait };
         exchange.remember(&parts);
@@ -114,17 +123,14 @@ pub(super) fn handler(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         drop(state);
         let request = Request::new(parts, Rc::clone(service), at, serial);
         let reply = Reply::new(Rc::clone(service), at, serial, held);
-        (request, reply, entry, serial)
-    };
-    let Ok(mut called) = service.routes.entries[entry].handler.try_borrow_mut() else {
-        return Step::Wait;
+        (request, reply, called, serial)
     };
     let result = catch_unwind(AssertUnwindSafe(|| called(ev, request, reply)));
     drop(called);
     match result {
         Ok(Ok(())) => {
             if driving::release_plainly(service, at) {
-                return Step::Answered;
+                return Step::Answered { more: false };
             }
             wake_waiting(ev, service);
         }
@@ -212,8 +218,7 @@ pub(super) fn try_again(
         }
         return Step::Wait;
     }
-    drop(state);
-    handler(ev, service, at)
+    handler_in(ev, service, at, state)
 }
 
 fn wake_waiting(ev: &mut EvLoop, service: &Rc<Service>) {

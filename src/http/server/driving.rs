@@ -25,8 +25,8 @@ const SLOW: u64 = 1_000_000_000;
 pub(super) enum Step {
     /// The next step of this request.
     On,
-    /// A request was answered.
-    Answered,
+    /// A request was answered, and `more` has come behind it, as far as is known.
+    Answered { more: bool },
     /// Nothing, until something happens.
     Wait,
 }
@@ -51,10 +51,10 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     loop {
         match step(ev, service, at) {
             Step::On => {}
-            Step::Answered => {
+            Step::Answered { more } => {
                 left -= 1;
                 // Most have asked for one thing, and wait for that.
-                if at.stream.input_len(ev) == 0 && may_rest(service, at) {
+                if !more && at.stream.input_len(ev) == 0 && may_rest(service, at) {
                     break;
                 }
                 if left == 0 {
@@ -99,23 +99,24 @@ impl Drop for Driving<'_> {
 }
 
 fn step(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let phase = match service.state.borrow_mut().conn(at) {
-        Some(conn) => conn.phase,
-        None => return Step::Wait,
+    let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(at) else { return Step::Wait };
+    let go_on = match conn.phase {
+        Phase::Idle | Phase::Head => return heads::read_head(ev, service, at, state),
+        Phase::Preface => preface::go_on,
+        Phase::Body => bodies::gather,
+        Phase::Handling => handle,
+        Phase::Draining => bodies::drain,
+        Phase::Closing => ignore,
     };
-    match phase {
-        Phase::Preface => preface::go_on(ev, service, at),
-        Phase::Idle | Phase::Head => heads::read_head(ev, service, at),
-        Phase::Body => bodies::gather(ev, service, at),
-        Phase::Handling => handle(ev, service, at),
-        Phase::Draining => bodies::drain(ev, service, at),
-        Phase::Closing => {
-            let mut input = at.stream.input(ev);
-            let len = input.len();
-            input.drain(len);
-            Step::Wait
-        }
-    }
+    drop(state);
+    go_on(ev, service, at)
+}
+
+/// What comes now is of interest to nobody.
+fn ignore(ev: &mut EvLoop, _service: &Rc<Service>, at: At) -> Step {
+    at.stream.with_input(ev, |input| input.drain(input.len()));
+    Step::Wait
 }
 
 /// The handler has been called.
@@ -305,5 +306,5 @@ pub(super) fn release(
         // It has left already: nothing will be drained.
         at.stream.trigger_drained(ev, true);
     }
-    Step::Answered
+    Step::Answered { more: false }
 }

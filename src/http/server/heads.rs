@@ -1,10 +1,11 @@
 //! Heads of requests: they are read, and it is found out who is to answer.
 
+use std::cell::RefMut;
 use std::rc::Rc;
 
 use super::connection::{self, At, Phase, conn_flag};
 use super::driving::{PIPELINED, Step};
-use super::exchange::{Target, flag};
+use super::exchange::{Exchange, Target, flag};
 use super::hosts::HostNumber;
 #[cfg(feature = "tls")]
 use super::preface;
@@ -13,57 +14,67 @@ use super::stats::index_of;
 use super::{CompletionReason, calling, capacity, composing, ending, sending, times};
 use crate::EvLoop;
 use crate::http::table::{Captures, Found, Table};
-use crate::net::Chunk;
+use crate::net::{Buffer, Chunk};
 use crate::wire::{
     self, BodyDecoder, Fault, Framing, Method, RequestHead, Status, TargetForm, Version,
 };
 
-pub(super) fn read_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let result = {
-        let mut input = at.stream.input(ev);
-        let mut state = service.state.borrow_mut();
-        let State { conns, spare_exchanges, lent, .. } = &mut *state;
-        let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
-        else {
-            return Step::Wait;
-        };
-        if conn.has(conn_flag::STALLED) || input.is_empty() {
-            Ok(false)
-        } else {
-            let exchange =
-                match &mut conn.exchange {
-                    Some(exchange) => exchange,
-                    none => {
-                        *lent += 1;
-                        none.insert(spare_exchanges.pop().unwrap_or_else(|| {
-                            super::exchange::Exchange::new(service.options.head)
-                        }))
-                    }
-                };
-            loop {
-                let Some(Chunk::Bytes(bytes)) = input.chunks().next() else { break Ok(false) };
-                match exchange.parser.feed(bytes) {
-                    Ok(progress) => {
-                        exchange.bytes_in += progress.used as u64;
-                        input.drain(progress.used);
-                        if progress.done {
-                            break Ok(true);
-                        }
-                        if progress.used == 0 {
-                            break Ok(false);
-                        }
-                    }
-                    Err(fault) => break Err(fault),
-                }
-            }
-        }
+pub(super) fn read_head(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    mut state: RefMut<'_, State>,
+) -> Step {
+    let State { conns, spare_exchanges, lent, .. } = &mut *state;
+    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+    else {
+        return Step::Wait;
     };
-    match result {
-        Ok(true) => begin(ev, service, at),
-        Ok(false) => wait_for_head(ev, service, at),
-        Err(fault) => {
+    let fed = if conn.has(conn_flag::STALLED) {
+        None
+    } else {
+        at.stream.with_input(ev, |input| {
+            let exchange = match &mut conn.exchange {
+                Some(exchange) => exchange,
+                none => {
+                    *lent += 1;
+                    let spare = spare_exchanges.pop();
+                    none.insert(spare.unwrap_or_else(|| Exchange::new(service.options.head)))
+                }
+            };
+            feed(exchange, input).map(|done| done.then(|| !input.is_empty()))
+        })
+    };
+    match fed {
+        Some(Ok(Some(more))) => match begin(ev, service, at, state) {
+            Step::Answered { .. } => Step::Answered { more },
+            step => step,
+        },
+        Some(Err(fault)) => {
+            drop(state);
             ending::refuse(ev, service, at, fault.status(), Some(fault));
             Step::Wait
+        }
+        None | Some(Ok(None)) => {
+            drop(state);
+            wait_for_head(ev, service, at)
+        }
+    }
+}
+
+/// Takes what there is of a head. Says whether that is all of it.
+#[inline]
+fn feed(exchange: &mut Exchange, input: &mut Buffer) -> Result<bool, Fault> {
+    loop {
+        let Some(Chunk::Bytes(bytes)) = input.chunks().next() else { return Ok(false) };
+        let progress = exchange.parser.feed(bytes)?;
+        exchange.bytes_in += progress.used as u64;
+        input.drain(progress.used);
+        if progress.done {
+            return Ok(true);
+        }
+        if progress.used == 0 {
+            return Ok(false);
         }
     }
 }
@@ -131,9 +142,8 @@ pub(super) fn wait_for_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> S
 }
 
 /// A head is complete.
-pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, State>) -> Step {
     let now = ev.now_nanos();
-    let mut state = service.state.borrow_mut();
     let mut parts = state.take_parts();
     let wants_summary = service.wants_summary();
     state.counters.requests += 1;
@@ -192,6 +202,13 @@ pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let is_timed = conn.has(conn_flag::IDLE_TIMED);
     conn.clear(conn_flag::HEAD_TIMED);
     conn.set(conn_flag::IDLE_TIMED);
+    let is_plain_head = framing == Framing::None && refused.is_ok() && is_timed && !was_timed;
+    #[cfg(feature = "tls")]
+    let is_plain_head = is_plain_head && !is_plain;
+    if is_plain_head && !service.looks_at_heads() {
+        // As it is with most: nobody has a say in it before its handler.
+        return calling::handler_in(ev, service, at, state);
+    }
     drop(state);
     if was_timed {
         at.stream.set_timer(ev, None);
@@ -296,7 +313,7 @@ pub(super) fn flags_of(head: &RequestHead) -> u32 {
 fn look_at_codings(
     service: &Service,
     parts: &mut super::request::Parts,
-    exchange: &mut super::exchange::Exchange,
+    exchange: &mut Exchange,
 ) -> Result<(), (Status, Option<Fault>)> {
     exchange.set(super::packing::flags_of(service, parts.head.fields()));
     super::unpacking::look(service, parts, exchange).map_err(|fault| (fault.status(), Some(fault)))
@@ -332,6 +349,14 @@ pub(super) fn choose(
     if head.form() == TargetForm::Asterisk {
         *target = Target::Options(Vec::new());
         return Ok(());
+    }
+    if service.routes.hosts.is_empty() {
+        if let Some(&entry) = service.routes.table.find_raw(method, head.raw_path_bytes()) {
+            parts.captures.clear();
+            parts.path = None;
+            *target = Target::Entry(entry);
+            return Ok(());
+        }
     }
     let raw = head.raw_path();
     let path = match wire::decode_path(raw) {

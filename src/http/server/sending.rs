@@ -87,7 +87,7 @@ fn answer_plainly(
     if state.stopping.is_ending() || options.max_requests != 0 || options.lifetime.is_some() {
         return None;
     }
-    let State { conns, scratch, head, .. } = state;
+    let State { conns, head, .. } = state;
     let conn = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)?;
     let (is_ending, driven) = (conn.has(conn_flag::ENDING), conn.has(conn_flag::DRIVEN));
     let exchange = conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)?;
@@ -95,16 +95,14 @@ fn answer_plainly(
     if is_ending || !is_plain || !exchange.is_unanswered() {
         return None;
     }
-    scratch.clear();
-    scratch.extend_from_slice(head.until_length(ev, options, content_type)?);
-    wire::number(scratch, body.len() as u64);
-    scratch.extend_from_slice(b"\r\n\r\n");
-    scratch.extend_from_slice(body);
+    let head = head.until_length(ev, options, content_type)?;
+    let length = wire::LastNumber::new(body.len() as u64);
+    let head_len = head.len() + length.bytes().len();
     exchange.status = Some(Status::OK);
     exchange.answer = Answer::Done;
-    exchange.bytes_out += scratch.len() as u64;
-    exchange.head_out = scratch.len() - body.len();
-    let result = at.stream.write(ev, &*scratch);
+    exchange.bytes_out += (head_len + body.len()) as u64;
+    exchange.head_out = head_len;
+    let result = at.stream.write_parts(ev, [head, length.bytes(), body]);
     if !driven {
         at.stream.trigger_received(ev, true);
     }

@@ -55,6 +55,8 @@ pub(super) struct Service {
     pub(super) untold: RefCell<VecDeque<Completed>>,
     #[cfg(feature = "compress")]
     pub(super) packing: super::packing::Packing,
+    /// Somebody may have a say in a request between its head and its handler.
+    looks_at_heads: bool,
     /// Replies are looked at before they are sent.
     looks: bool,
     /// Some bodies are packed or unpacked.
@@ -130,10 +132,16 @@ impl Service {
         let looks = looks || routes.coding.compression.is_some();
         #[cfg(feature = "compress")]
         let has_codings = routes.coding.is_any();
+        let has_capacity = options.capacity.requests != 0 || options.capacity.memory != 0;
+        let looks_at_heads =
+            has_capacity || routes.request_line.is_some() || !routes.before.is_empty();
+        #[cfg(feature = "tls")]
+        let looks_at_heads = looks_at_heads || options.matches_server_name;
         let service = Rc::new(Self {
             key: Server { id: IDS.fetch_add(1, Ordering::Relaxed) },
             asks_for_clients: clients::are_asked_for(&options, &routes),
-            has_capacity: options.capacity.requests != 0 || options.capacity.memory != 0,
+            has_capacity,
+            looks_at_heads,
             has_preface: preface::is_wanted(&options),
             options,
             routes,
@@ -233,6 +241,12 @@ impl Service {
     /// Whether what requests ask for must be remembered for somebody.
     pub(super) fn wants_summary(&self) -> bool {
         !self.routes.after.is_empty() || self.routes.completed.is_some()
+    }
+
+    /// Whether somebody may have a say in a request between its head and its handler: a hook, or a limit that some
+    /// servers have.
+    pub(super) fn looks_at_heads(&self) -> bool {
+        self.looks_at_heads
     }
 
     /// Whether replies are looked at before they are sent, by hooks or to be packed.

@@ -8,7 +8,7 @@ use super::bodies::{Taken, UNREAD, decode};
 use super::exchange::{Exchange, Hooks, flag};
 use super::request::Parts;
 use super::service::Service;
-use crate::net::{Buffer, Input};
+use crate::net::Buffer;
 use crate::wire::coding::{Coding, Decoder};
 use crate::wire::{BodyDecoder, Fault, Framing};
 
@@ -72,7 +72,7 @@ impl Unpacker {
     /// Gathers what has come of a body, and says how much it was, packed.
     pub(super) fn gather(
         &mut self,
-        input: &mut Input<'_>,
+        input: &mut Buffer,
         decoder: &mut BodyDecoder,
         body: &mut Vec<u8>,
         limit: u64,
@@ -99,7 +99,7 @@ impl Unpacker {
     /// Takes in as much of a streamed body as is wanted at a time.
     pub(super) fn deliver(
         &mut self,
-        input: &mut Input<'_>,
+        input: &mut Buffer,
         decoder: &mut BodyDecoder,
         unread: &mut Buffer,
         limit: u64,
@@ -140,7 +140,7 @@ impl Unpacker {
     }
 
     /// Takes so many bytes, which come next.
-    fn take(&mut self, input: &mut Input<'_>, n: usize, limit: u64) -> Result<(), Fault> {
+    fn take(&mut self, input: &mut Buffer, n: usize, limit: u64) -> Result<(), Fault> {
         self.total_in = self.total_in.saturating_add(n as u64);
         if self.total_in > limit {
             return Err(Fault::BodyTooLarge);

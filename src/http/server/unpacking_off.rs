@@ -2,7 +2,7 @@
 
 use super::bodies::Taken;
 use super::exchange::Hooks;
-use crate::net::{Buffer, Input};
+use crate::net::Buffer;
 use crate::wire::BodyDecoder;
 
 /// There is none.
@@ -20,7 +20,7 @@ impl Unpacker {
 
     pub(super) fn gather(
         &mut self,
-        _input: &mut Input<'_>,
+        _input: &mut Buffer,
         _decoder: &mut BodyDecoder,
         _body: &mut Vec<u8>,
         _limit: u64,
@@ -30,7 +30,7 @@ impl Unpacker {
 
     pub(super) fn deliver(
         &mut self,
-        _input: &mut Input<'_>,
+        _input: &mut Buffer,
         _decoder: &mut BodyDecoder,
         _unread: &mut Buffer,
         _limit: u64,

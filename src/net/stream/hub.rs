@@ -80,6 +80,14 @@ impl Hub {
         table.get(key.slot as usize).filter(|cell| cell.key == key).map(Rc::clone)
     }
 
+    /// Shows one of them, which is nobody's to keep. `look` must not call anybody who has the loop.
+    #[inline]
+    pub(super) fn with<T>(&self, key: Stream, look: impl FnOnce(&StreamCell) -> T) -> Option<T> {
+        let table = self.table.borrow();
+        let cell = table.get(key.slot as usize).filter(|cell| cell.key == key)?;
+        Some(look(cell))
+    }
+
     pub(super) fn remove(&self, cell: &StreamCell) -> Option<Rc<StreamCell>> {
         let removed = self.table.borrow_mut().try_remove(cell.key.slot as usize);
         let mut table = self.table.borrow_mut();

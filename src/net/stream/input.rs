@@ -5,9 +5,10 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 
-use super::cell::{StreamCell, flag};
+use super::Stream;
+use super::cell::{State, StreamCell, flag};
+use super::finding::touch;
 use super::hub::Hub;
-use super::{Stream, touch};
 use crate::net::Buffer;
 use crate::{Error, ErrorKind, EvLoop};
 
@@ -63,13 +64,20 @@ impl Drop for Input<'_> {
 /// Puts the input back into the state; says whether reading was held back for it and need not be any more.
 pub(super) fn give_back(hub: &Hub, cell: &StreamCell, buffer: Option<Box<Buffer>>) -> bool {
     let mut state = cell.state.borrow_mut();
-    let len = buffer.as_ref().map_or(0, |buffer| buffer.len());
-    let freed = state.has(flag::HELD) && len < state.limits().read_high;
+    state.input = buffer;
+    taken(hub, &mut state)
+}
+
+/// Something was taken out of the input; says whether reading was held back for it and need not be any more.
+#[inline]
+pub(super) fn taken(hub: &Hub, state: &mut State) -> bool {
     // While it is being told of, the next line may be asked for at once: it stays even if empty.
-    match buffer {
-        Some(empty) if len == 0 && !state.has(flag::BUSY) => hub.give_buffer(empty),
-        buffer => state.input = buffer,
+    if !state.has(flag::BUSY) {
+        if let Some(empty) = state.input.take_if(|input| input.is_empty()) {
+            hub.give_buffer(empty);
+        }
     }
+    let freed = state.has(flag::HELD) && state.input_len() < state.limits().read_high;
     if freed {
         state.clear(flag::HELD);
     }

@@ -28,6 +28,7 @@ mod closing;
 mod drive;
 mod ending;
 mod event;
+mod finding;
 mod hub;
 mod info;
 mod input;
@@ -46,12 +47,14 @@ mod writing;
 
 use std::fs::File;
 use std::mem;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Buffer, Eol, LineTooLong, Shared};
-use crate::{Error, ErrorKind, EvLoop, Result};
-use cell::{State, StreamCell, flag, news};
+use crate::{EvLoop, Result};
+use cell::{State, flag, news};
+#[cfg(feature = "websocket")]
+use finding::full;
+use finding::{added, closed, may_write, touch};
 use hub::Hub;
 
 pub use event::{Direction, LimitKind, Phase, Reason, StreamEvent};
@@ -194,15 +197,18 @@ impl Stream {
         let Some(held) = &mut input else { return 0 };
         let n = if closed { 0 } else { n.min(room).min(held.len()) };
         if n > 0 {
-            let all = n == held.len();
-            add(ev, &hub, &to, |output| {
-                if all && output.as_ref().is_none_or(|output| output.is_empty()) {
+            {
+                let mut state = to.state.borrow_mut();
+                let output = &mut state.output;
+                if n == held.len() && output.as_ref().is_none_or(|output| output.is_empty()) {
                     // The buffers change places. `tidy` sees to it that few bytes do not keep much memory.
                     mem::swap(output, &mut input);
-                } else if let Some(held) = &mut input {
+                } else {
                     held.move_to(n, output.get_or_insert_with(|| hub.take_buffer()));
                 }
-            });
+                added(&mut state);
+            }
+            touch(ev, &hub, &to);
         }
         let may_go_on = input::give_back(&hub, &from, input);
         if may_go_on {
@@ -224,8 +230,19 @@ impl Stream {
     /// or was [shut](Self::shutdown_write).
     pub fn write(self, ev: &mut EvLoop, bytes: impl AsRef<[u8]>) -> Result<Written> {
         let bytes = bytes.as_ref();
-        let (hub, cell) = self.writable(ev, bytes.len())?;
-        Ok(append(ev, &hub, &cell, |output| output.append(bytes)))
+        self.append(ev, bytes.len(), |output| output.append(bytes))
+    }
+
+    /// Sends several slices as if they were one.
+    #[cfg(feature = "http-server")]
+    #[inline]
+    pub(crate) fn write_parts<const N: usize>(
+        self,
+        ev: &mut EvLoop,
+        parts: [&[u8]; N],
+    ) -> Result<Written> {
+        let len = parts.iter().map(|part| part.len()).sum();
+        self.append(ev, len, |output| output.append_parts(parts, len))
     }
 
     /// Sends a `Vec` or `String` that is handed over, without copying it.
@@ -235,8 +252,8 @@ impl Stream {
     /// As for [`write`](Self::write), but what is handed over does not count itself: it is taken whole, and
     /// refused only where what waits already is at the hard limit.
     pub fn write_owned(self, ev: &mut EvLoop, bytes: impl Into<Vec<u8>>) -> Result<Written> {
-        let (hub, cell) = self.writable(ev, 0)?;
-        Ok(append(ev, &hub, &cell, |output| output.append_owned(bytes)))
+        let bytes = bytes.into();
+        self.append(ev, 0, |output| output.append_owned(bytes))
     }
 
     /// Sends bytes that others hold too, such as one message for many peers, without copying them
@@ -247,23 +264,21 @@ impl Stream {
     ///
     /// As for [`write_owned`](Self::write_owned).
     pub fn write_shared(self, ev: &mut EvLoop, bytes: impl Into<Shared>) -> Result<Written> {
-        let (hub, cell) = self.writable(ev, 0)?;
-        Ok(append(ev, &hub, &cell, |output| output.append_shared(bytes)))
+        let bytes = bytes.into();
+        self.append(ev, 0, |output| output.append_shared(bytes))
     }
 
     /// As [`write_shared`](Self::write_shared), and refused where as much waits already as the hard limit says: for who
     /// sends the same to many.
     #[cfg(feature = "websocket")]
     pub(crate) fn write_shared_within(self, ev: &mut EvLoop, bytes: Shared) -> Result<Written> {
-        let (hub, cell) = self.writable(ev, 0)?;
-        {
-            let state = cell.state.borrow();
+        let may = |state: &State| {
+            may_write(state, 0)?;
             let hard = state.limits().hard;
-            if hard > 0 && state.output_len() >= hard {
-                return Err(Error::new(ErrorKind::Full, WRITING));
-            }
-        }
-        Ok(append(ev, &hub, &cell, |output| output.append_shared(bytes)))
+            if hard > 0 && state.output_len() >= hard { Err(full()) } else { Ok(()) }
+        };
+        self.look(ev, may).unwrap_or_else(|| Err(closed()))?;
+        self.append(ev, 0, |output| output.append_shared(bytes))
     }
 
     /// Sends all that is in a buffer, which is empty afterwards; its bytes are not copied
@@ -273,8 +288,7 @@ impl Stream {
     ///
     /// As for [`write`](Self::write); the buffer is as it was then.
     pub fn write_buffer(self, ev: &mut EvLoop, buffer: &mut Buffer) -> Result<Written> {
-        let (hub, cell) = self.writable(ev, buffer.owned_len())?;
-        Ok(append(ev, &hub, &cell, |output| output.append_buffer(buffer)))
+        self.append(ev, buffer.owned_len(), |output| output.append_buffer(buffer))
     }
 
     /// Sends a part of a file (`evbuffer_add_file`): by the system itself where it can (`sendfile`), else
@@ -293,10 +307,10 @@ impl Stream {
         offset: u64,
         len: u64,
     ) -> Result<Written> {
-        let (hub, cell) = self.writable(ev, 0)?;
+        self.look(ev, |state| may_write(state, 0)).unwrap_or_else(|| Err(closed()))?;
         let mut part = Buffer::new();
         part.append_file(file, offset, len)?;
-        Ok(append(ev, &hub, &cell, |output| output.append_buffer(&mut part)))
+        self.append(ev, 0, |output| output.append_buffer(&mut part))
     }
 
     /// For `write!`: [`io::Write`](std::io::Write) and [`fmt::Write`](std::fmt::Write) to the output.
@@ -420,43 +434,6 @@ impl Stream {
         true
     }
 
-    // --- how verbs find it -----------------------------------------------------------------------
-
-    fn cell_of(self, ev: &EvLoop) -> Option<Rc<StreamCell>> {
-        ev.local_if_made::<Hub>()?.get(self)
-    }
-
-    /// The stream, also in the call that tells that it was closed.
-    fn find(self, ev: &mut EvLoop) -> Option<(Rc<Hub>, Rc<StreamCell>)> {
-        let hub = ev.local::<Hub>();
-        let cell = hub.get(self)?;
-        Some((hub, cell))
-    }
-
-    fn look<T>(self, ev: &EvLoop, look: impl FnOnce(&State) -> T) -> Option<T> {
-        let cell = self.cell_of(ev)?;
-        let state = cell.state.borrow();
-        Some(look(&state))
-    }
-
-    /// Changes the state of a stream that was not closed, and has it looked at.
-    fn change(self, ev: &mut EvLoop, change: impl FnOnce(&mut State)) -> bool {
-        self.change_to(ev, change).is_some()
-    }
-
-    fn change_to<T>(self, ev: &mut EvLoop, change: impl FnOnce(&mut State) -> T) -> Option<T> {
-        let (hub, cell) = self.find(ev)?;
-        let result = {
-            let mut state = cell.state.borrow_mut();
-            if state.has(flag::CLOSED) {
-                return None;
-            }
-            change(&mut state)
-        };
-        touch(ev, &hub, &cell);
-        Some(result)
-    }
-
     /// Whether so much waits to be sent that it is full, and that it takes no more.
     #[cfg(feature = "websocket")]
     pub(crate) fn is_full_or_more(self, ev: &EvLoop) -> (bool, bool) {
@@ -470,65 +447,6 @@ impl Stream {
     /// Whether it would take so many bytes more, and if not, why.
     #[cfg(feature = "compress")]
     pub(crate) fn takes(self, ev: &mut EvLoop, n: usize) -> Result<()> {
-        self.writable(ev, n).map(|_| ())
+        self.look(ev, |state| may_write(state, n)).unwrap_or_else(|| Err(closed()))
     }
-
-    /// The stream, if it takes so many bytes more.
-    fn writable(self, ev: &mut EvLoop, n: usize) -> Result<(Rc<Hub>, Rc<StreamCell>)> {
-        let found = self.find(ev).ok_or_else(closed)?;
-        let state = found.1.state.borrow();
-        if state.has(flag::SHUT | flag::OVER) {
-            return Err(closed());
-        }
-        let hard = state.limits().hard;
-        let waits = state.output_owned();
-        if waits.saturating_add(n) > hard || n == 0 && waits >= hard && hard > 0 {
-            return Err(Error::new(ErrorKind::Full, WRITING));
-        }
-        drop(state);
-        Ok(found)
-    }
-}
-
-/// Has the stream looked at later in this iteration, unless that is being done.
-fn touch(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
-    if !cell.has(flag::BUSY | flag::QUEUED) {
-        hub.enqueue(ev, cell);
-    }
-}
-
-fn append<R>(
-    ev: &mut EvLoop,
-    hub: &Rc<Hub>,
-    cell: &Rc<StreamCell>,
-    append: impl FnOnce(&mut Buffer) -> R,
-) -> Written {
-    add(ev, hub, cell, |output| append(output.get_or_insert_with(|| hub.take_buffer())))
-}
-
-fn add<R>(
-    ev: &mut EvLoop,
-    hub: &Rc<Hub>,
-    cell: &Rc<StreamCell>,
-    add: impl FnOnce(&mut Option<Box<Buffer>>) -> R,
-) -> Written {
-    let written = {
-        let mut state = cell.state.borrow_mut();
-        let state = &mut *state;
-        add(&mut state.output);
-        state.set(flag::DIRTY);
-        let limits = *state.limits();
-        if state.output_len() > limits.write_low {
-            state.set(flag::ABOVE);
-        }
-        // Shared bytes and files are never refused, but to go on with them is to pile up work too.
-        if state.output_len() >= limits.soft { Written::Full } else { Written::Room }
-    };
-    touch(ev, hub, cell);
-    written
-}
-
-#[cold]
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, WRITING)
 }
