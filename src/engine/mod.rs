@@ -208,8 +208,15 @@ struct Locals(Vec<(TypeId, Rc<dyn Any>)>);
 
 impl Locals {
     #[inline]
-    fn get<T: 'static>(&self) -> Option<&Rc<dyn Any>> {
-        let id = TypeId::of::<T>();
+    fn get<T: 'static>(&self) -> Option<&T> {
+        match self.0.first()?.1.downcast_ref() {
+            Some(value) => Some(value),
+            None => self.look_for(TypeId::of::<T>())?.downcast_ref(),
+        }
+    }
+
+    #[inline(never)]
+    fn look_for(&self, id: TypeId) -> Option<&Rc<dyn Any>> {
         self.0.iter().find(|(of, _)| *of == id).map(|(_, value)| value)
     }
 
@@ -568,7 +575,7 @@ impl EvLoop {
     /// ```
     #[must_use]
     pub fn local_if_made<T: 'static>(&self) -> Option<&T> {
-        self.locals.get::<T>()?.downcast_ref::<T>()
+        self.locals.get()
     }
 
     /// A handle for other threads: post closures, wake the loop, break it.

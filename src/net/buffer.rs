@@ -465,6 +465,14 @@ impl Buffer {
         if n == 0 {
             return 0;
         }
+        if self.segments.is_empty() {
+            // All that came at once, as most of what comes.
+            let mut own = Own::empty(mem::take(&mut self.spare));
+            own.commit(n);
+            self.count(n, n);
+            self.segments.push_back(Segment::Own(own));
+            return n;
+        }
         if self.tail_room() >= reserved {
             if let Some(Segment::Own(own)) = self.segments.back_mut() {
                 own.commit(n);
@@ -493,12 +501,18 @@ impl Buffer {
     /// assert_eq!(buffer.drain(4), 4);
     /// assert_eq!(buffer.drain(1000), 3);
     /// ```
+    #[inline]
     pub fn drain(&mut self, n: usize) -> usize {
         self.reserved = 0;
         if n >= self.len && self.segments.len() == 1 && self.files == 0 {
             // All of what came at once, as most of what comes.
-            return self.drain_only();
+            self.drain_only()
+        } else {
+            self.drain_some(n)
         }
+    }
+
+    fn drain_some(&mut self, n: usize) -> usize {
         let n = n.min(self.len);
         let mut left = n;
         while left > 0 {
@@ -520,7 +534,6 @@ impl Buffer {
         n - left
     }
 
-    #[inline]
     fn drain_only(&mut self) -> usize {
         if let Some(Segment::Own(own)) = self.segments.pop_front() {
             self.keep(own);

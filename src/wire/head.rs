@@ -147,6 +147,13 @@ impl RequestHead {
         self.meaning.authority().map(|span| self.text(span))
     }
 
+    /// Whether it is a request for a path in HTTP/1.1, without a body, that says nothing of its connection but perhaps that it
+    /// is to be kept, and expects nothing: as most are.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.meaning.is_plain()
+    }
+
     /// `http` or `https`, if the target is in absolute form.
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {

@@ -152,8 +152,12 @@ impl RequestParser {
     /// Gives the head away and takes the memory of another for the next. As [`reset`](Self::reset)
     /// otherwise.
     pub fn swap_head(&mut self, other: &mut RequestHead) {
-        std::mem::swap(&mut self.head, other);
-        self.reset();
+        std::mem::swap(&mut self.head.fields, &mut other.fields);
+        other.meaning = std::mem::take(&mut self.head.meaning);
+        self.head.fields.clear();
+        self.step = Step::Start;
+        self.empty_lines = 0;
+        self.fault = None;
     }
 
     /// Whether nothing was fed since the beginning or the last head, not even an empty line.

@@ -53,6 +53,16 @@ impl Seen {
 }
 
 impl Meaning {
+    /// Whether it is of HTTP/1.1, and no line says anything of what this is about, but for `Host`, and that the connection
+    /// is to be kept.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        let Seen(seen) = self.seen;
+        self.version == Version::Http11
+            && self.form == TargetForm::Origin
+            && seen & !(HOST | AUTHORITY | KEEP_ALIVE) == 0
+    }
+
     pub(super) fn keeps_alive(&self) -> bool {
         !self.seen.has(CLOSE) && (self.version == Version::Http11 || self.seen.has(KEEP_ALIVE))
     }

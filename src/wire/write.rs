@@ -129,11 +129,12 @@ impl LastNumber {
     pub(crate) fn new(mut value: u64) -> Self {
         let mut bytes = *b"00000000000000000000\r\n\r\n";
         let mut first = 20;
-        for (at, digit) in bytes.iter_mut().enumerate().take(20).rev() {
+        // There are never more than twenty.
+        while let Some(digit) = bytes.get_mut(first - 1) {
+            first -= 1;
             *digit = b'0' + (value % 10) as u8;
             value /= 10;
-            first = at;
-            if value == 0 {
+            if value == 0 || first == 0 {
                 break;
             }
         }

@@ -29,22 +29,23 @@ pub(super) enum Taken {
 /// Gathers a body for its handler.
 pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let now = ev.now_nanos();
-    let found = {
+    let (found, more) = {
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
             return Step::Wait;
         };
-        let taken = at.stream.with_input(ev, |input| take_body(exchange, input, now));
+        let taken =
+            at.stream.with_input(ev, |input| (take_body(exchange, input, now), !input.is_empty()));
         // Some bodies are complete before anything of them has come.
-        match taken.unwrap_or_else(|| take_body(exchange, &mut Buffer::new(), now)) {
-            Some(found) => found,
-            None => return Step::Wait,
+        match taken.unwrap_or_else(|| (take_body(exchange, &mut Buffer::new(), now), false)) {
+            (Some(found), more) => (found, more),
+            (None, _) => return Step::Wait,
         }
     };
     match found {
         Taken::End => {
             times::stop_body(ev, service, at);
-            calling::handler(ev, service, at)
+            calling::handler(ev, service, at).followed_by(more)
         }
         Taken::Bad(fault) => {
             ending::refuse(ev, service, at, fault.status(), Some(fault));

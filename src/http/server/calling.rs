@@ -130,7 +130,7 @@ pub(super) fn handler_in(
     match result {
         Ok(Ok(())) => {
             if driving::release_plainly(service, at) {
-                return Step::Answered { more: false };
+                return Step::Answered { more: true };
             }
             wake_waiting(ev, service);
         }

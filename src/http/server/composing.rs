@@ -62,8 +62,7 @@ pub(super) fn begin(
     now: u64,
 ) -> Result<bool> {
     let State { conns, scratch, date, stopping, .. } = state;
-    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
-    else {
+    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return Err(gone());
     };
     let is_ending = conn.has(conn_flag::ENDING);

@@ -1,6 +1,7 @@
 //! One connection of a server: what happens to it, and what has become of its requests.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ pub(super) mod conn_flag {
     pub(in super::super) const PLAIN: u16 = 1 << 11;
     /// It was one too many, and is only told so.
     pub(in super::super) const AWAY: u16 = 1 << 12;
+    /// Something has happened to it while somebody up the stack goes on with it.
+    pub(in super::super) const AGAIN: u16 = 1 << 13;
 }
 
 /// A connection. There are thousands that do nothing: what those do not need is in boxes.
@@ -117,6 +120,13 @@ pub(super) struct More {
 }
 
 impl Conn {
+    /// Whether it is the one that is meant.
+    #[inline]
+    pub(super) fn is_at(&self, at: At) -> bool {
+        // No two streams have the same number, wherever they are found.
+        self.stream.id() == at.stream.id()
+    }
+
     pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }
@@ -212,9 +222,21 @@ fn adopt(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     }
 }
 
+#[inline]
 pub(super) fn on_event(ev: &mut EvLoop, service: &Rc<Service>, at: At, event: StreamEvent) {
+    if let StreamEvent::Received(_) = event {
+        // There is nothing in it that would have to be dropped.
+        mem::forget(event);
+        driving::advance(ev, service, at);
+        service.raise();
+    } else {
+        on_other_event(ev, service, at, event);
+    }
+}
+
+#[inline(never)]
+fn on_other_event(ev: &mut EvLoop, service: &Rc<Service>, at: At, event: StreamEvent) {
     match event {
-        StreamEvent::Received(_) => driving::advance(ev, service, at),
         StreamEvent::Sent(_) => sent(ev, service, at),
         StreamEvent::Drained => drained(ev, service, at),
         #[cfg(feature = "tls")]
@@ -266,7 +288,7 @@ fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     let (done, was_stalled, was_timed, calls) = {
         let mut state = service.state.borrow_mut();
         let state = &mut *state;
-        let Some(conn) = state.conns.get_mut(at.index as usize).filter(|c| c.stream == at.stream)
+        let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at))
         else {
             return;
         };
@@ -274,7 +296,7 @@ fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         conn.unsent = 0;
         let done = conn.more.as_mut().map(|more| {
             more.pace = None;
-            std::mem::take(&mut more.completing)
+            mem::take(&mut more.completing)
         });
         let flags = conn.flags;
         conn.clear(conn_flag::STALLED | conn_flag::WRITE_TIMED | conn_flag::BLOCKED);

@@ -6,6 +6,7 @@
 // Whatever changes from outside (a reply from a timer, a body that is wanted again) has the stream raise
 // `Received`, and so comes here.
 
+use std::mem;
 use std::rc::Rc;
 
 use super::completing::{Completing, record_of};
@@ -25,10 +26,18 @@ const SLOW: u64 = 1_000_000_000;
 pub(super) enum Step {
     /// The next step of this request.
     On,
-    /// A request was answered, and `more` has come behind it, as far as is known.
+    /// A request was answered; `more` has come behind it, or may have.
     Answered { more: bool },
     /// Nothing, until something happens.
     Wait,
+}
+
+impl Step {
+    /// The same, where it is known whether something has come behind the request.
+    #[inline]
+    pub(super) fn followed_by(self, more: bool) -> Self {
+        if let Self::Answered { .. } = self { Self::Answered { more } } else { self }
+    }
 }
 
 /// Goes on as far as it can.
@@ -37,6 +46,7 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
         if conn.has(conn_flag::DRIVEN | conn_flag::LATER) {
+            conn.set(conn_flag::AGAIN);
             // Its turn comes, and until then no more is taken in than would be at any other time.
             if !conn.has(conn_flag::DEAF) && at.stream.input_len(ev) >= PIPELINED {
                 conn.set(conn_flag::DEAF);
@@ -45,6 +55,7 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
             return;
         }
         conn.set(conn_flag::DRIVEN);
+        conn.clear(conn_flag::AGAIN);
     }
     let driving = Driving { service, at };
     let mut left = service.options.pipelined_per_turn;
@@ -54,8 +65,8 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
             Step::Answered { more } => {
                 left -= 1;
                 // Most have asked for one thing, and wait for that.
-                if !more && at.stream.input_len(ev) == 0 && may_rest(service, at) {
-                    break;
+                if !more && may_rest(service, at) {
+                    return driving.end();
                 }
                 if left == 0 {
                     // More would only pile up meanwhile.
@@ -72,20 +83,30 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     drop(driving);
 }
 
-/// Whether a connection between requests has nothing to do but to wait.
+/// Has a connection between requests wait, if it has nothing else to do. Says whether it is driven no more.
 fn may_rest(service: &Service, at: At) -> bool {
+    const WRONG: u16 = conn_flag::ENDED | conn_flag::DEAF | conn_flag::STALLED | conn_flag::AGAIN;
     let mut state = service.state.borrow_mut();
     let is_ending = state.stopping.is_ending();
     let Some(conn) = state.conn(at) else { return true };
-    conn.phase == Phase::Idle
-        && !is_ending
-        && !conn.has(conn_flag::ENDED | conn_flag::DEAF | conn_flag::STALLED)
+    let rests = conn.phase == Phase::Idle && !is_ending && !conn.has(WRONG);
+    if rests {
+        conn.clear(conn_flag::DRIVEN);
+    }
+    rests
 }
 
 /// Whatever ends it, a panic too, the connection is not driven any more.
 struct Driving<'a> {
     service: &'a Rc<Service>,
     at: At,
+}
+
+impl Driving<'_> {
+    /// Somebody has seen to that.
+    fn end(self) {
+        mem::forget(self);
+    }
 }
 
 impl Drop for Driving<'_> {
@@ -226,8 +247,7 @@ pub(super) fn release_plainly(service: &Service, at: At) -> bool {
     if !state.waiting.is_empty() {
         return false;
     }
-    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
-    else {
+    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return false;
     };
     if conn.has(conn_flag::DEAF | conn_flag::LOUD) {
@@ -306,5 +326,5 @@ pub(super) fn release(
         // It has left already: nothing will be drained.
         at.stream.trigger_drained(ev, true);
     }
-    Step::Answered { more: false }
+    Step::Answered { more: at.stream.input_len(ev) > 0 }
 }

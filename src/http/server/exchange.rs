@@ -211,6 +211,8 @@ impl Exchange {
     }
 
     /// Makes it fit for the next request. What users have handed over was taken out before.
+    // It has many callers, and must be as cheap for the usual one as if that were the only one.
+    #[inline(always)]
     pub(super) fn reset(&mut self) {
         self.serial = 0;
         self.flags = 0;

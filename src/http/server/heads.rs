@@ -26,8 +26,7 @@ pub(super) fn read_head(
     mut state: RefMut<'_, State>,
 ) -> Step {
     let State { conns, spare_exchanges, lent, .. } = &mut *state;
-    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
-    else {
+    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return Step::Wait;
     };
     let fed = if conn.has(conn_flag::STALLED) {
@@ -46,10 +45,7 @@ pub(super) fn read_head(
         })
     };
     match fed {
-        Some(Ok(Some(more))) => match begin(ev, service, at, state) {
-            Step::Answered { .. } => Step::Answered { more },
-            step => step,
-        },
+        Some(Ok(Some(more))) => begin(ev, service, at, state).followed_by(more),
         Some(Err(fault)) => {
             drop(state);
             ending::refuse(ev, service, at, fault.status(), Some(fault));
@@ -82,8 +78,7 @@ fn feed(exchange: &mut Exchange, input: &mut Buffer) -> Result<bool, Fault> {
 pub(super) fn wait_for_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let mut borrowed = service.state.borrow_mut();
     let state = &mut *borrowed;
-    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|c| c.stream == at.stream)
-    else {
+    let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return Step::Wait;
     };
     if conn.has(conn_flag::STALLED) {
@@ -148,8 +143,7 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
     let wants_summary = service.wants_summary();
     state.counters.requests += 1;
     let State { conns, counters, .. } = &mut *state;
-    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
-    else {
+    let Some(conn) = conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return Step::Wait;
     };
     if !conn.has(conn_flag::BLOCKED) {
@@ -195,7 +189,10 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
     if streams {
         exchange.body_limit = u64::MAX;
     }
-    exchange.request = Some(parts);
+    // There is none; one that is looked for need not be dropped by a call.
+    if let Some(old) = exchange.request.replace(parts) {
+        drop(old);
+    }
     #[cfg(feature = "tls")]
     let is_plain = conn.has(conn_flag::PLAIN);
     let was_timed = conn.has(conn_flag::HEAD_TIMED);
@@ -288,7 +285,10 @@ fn misdirected(ev: &EvLoop, service: &Service, at: At) -> bool {
     preface::is_misdirected(ev, service, at, &authority)
 }
 
-pub(super) fn flags_of(head: &RequestHead) -> u32 {
+fn flags_of(head: &RequestHead) -> u32 {
+    if head.is_plain() && *head.method() != Method::HEAD {
+        return flag::KEEPS_ALIVE;
+    }
     let mut flags = composing::version_flags(head.version());
     if *head.method() == Method::HEAD {
         flags |= flag::IS_HEAD;
@@ -328,10 +328,12 @@ pub(super) fn choose(
 ) -> Result<(), Refused> {
     let head = &parts.head;
     let method = head.method();
-    if head.has_other_expectation() && head.version() == Version::Http11 {
+    let is_plain = head.is_plain();
+    if !is_plain && head.has_other_expectation() && head.version() == Version::Http11 {
         return Err((Status::EXPECTATION_FAILED, None));
     }
-    if *method == Method::CONNECT || *method == Method::TRACE {
+    // What names a path is no CONNECT.
+    if !is_plain && *method == Method::CONNECT || *method == Method::TRACE {
         return Err((Status::NOT_IMPLEMENTED, None));
     }
     if let Some(methods) = &service.options.methods {
@@ -346,7 +348,7 @@ pub(super) fn choose(
     {
         return Err((Status::LENGTH_REQUIRED, None));
     }
-    if head.form() == TargetForm::Asterisk {
+    if !is_plain && head.form() == TargetForm::Asterisk {
         *target = Target::Options(Vec::new());
         return Ok(());
     }

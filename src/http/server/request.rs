@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ const KEPT_HEAD: usize = 16 * 1024;
 /// });
 /// ```
 pub struct Request {
-    /// `None` only while it is dropped or taken apart.
-    parts: Option<Box<Parts>>,
+    /// `None` only while it is dropped or taken apart, and then there is nothing in it to be dropped: both take it out.
+    parts: ManuallyDrop<Option<Box<Parts>>>,
     service: Rc<Service>,
     at: At,
     serial: u32,
@@ -74,14 +75,15 @@ impl Parts {
     }
 
     fn reset(&mut self) {
-        self.path = None;
+        // Most have none of these, and are not to pay for dropping them.
+        if self.path.is_some() || self.trailers.is_some() || self.notes.is_some() {
+            (self.path, self.trailers, self.notes) = (None, None, None);
+        }
         if self.body.capacity() > KEPT_BODY {
             self.body = Vec::new();
         } else {
             self.body.clear();
         }
-        self.trailers = None;
-        self.notes = None;
         if self.head.memory() > KEPT_HEAD {
             self.head = RequestHead::default();
         }
@@ -90,7 +92,7 @@ impl Parts {
 
 impl Request {
     pub(super) fn new(parts: Box<Parts>, service: Rc<Service>, at: At, serial: u32) -> Self {
-        Self { parts: Some(parts), service, at, serial }
+        Self { parts: ManuallyDrop::new(Some(parts)), service, at, serial }
     }
 
     /// Takes it apart.

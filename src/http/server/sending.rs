@@ -88,7 +88,7 @@ fn answer_plainly(
         return None;
     }
     let State { conns, head, .. } = state;
-    let conn = conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)?;
+    let conn = conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at))?;
     let (is_ending, driven) = (conn.has(conn_flag::ENDING), conn.has(conn_flag::DRIVEN));
     let exchange = conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)?;
     let is_plain = exchange.flags & (RIGHT | WRONG) == RIGHT;

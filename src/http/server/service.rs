@@ -274,7 +274,7 @@ impl Service {
 
 impl State {
     pub(super) fn conn(&mut self, at: At) -> Option<&mut Conn> {
-        self.conns.get_mut(at.index as usize).filter(|conn| conn.stream == at.stream)
+        self.conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at))
     }
 
     /// The exchange of a request that is not over.
@@ -291,6 +291,8 @@ impl State {
     }
 
     /// Gets back one that holds nothing of a user's.
+    // As for what makes it so.
+    #[inline(always)]
     pub(super) fn give_exchange(&mut self, exchange: Box<Exchange>) {
         self.lent = self.lent.saturating_sub(1);
         if self.spare_exchanges.len() < SPARE {

@@ -121,24 +121,20 @@ pub(super) struct Moving<'a> {
     ev: &'a mut EvLoop,
     hub: &'a Rc<Hub>,
     cell: &'a Rc<StreamCell>,
-    is_done: bool,
 }
 
 impl<'a> Moving<'a> {
     pub(super) fn new(ev: &'a mut EvLoop, hub: &'a Rc<Hub>, cell: &'a Rc<StreamCell>) -> Self {
-        Self { ev, hub, cell, is_done: false }
+        Self { ev, hub, cell }
     }
 
-    pub(super) fn end(mut self) {
-        self.is_done = true;
+    pub(super) fn end(self) {
+        mem::forget(self);
     }
 }
 
 impl Drop for Moving<'_> {
     fn drop(&mut self) {
-        if self.is_done {
-            return;
-        }
         let error =
             Error::caused(ErrorKind::Filter, MOVING, "a filter or trace has panicked".into());
         if let Ok(mut state) = self.cell.state.try_borrow_mut() {

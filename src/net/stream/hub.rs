@@ -28,8 +28,8 @@ use crate::{Cleanup, EvLoop, Timer};
 /// How many times in one turn the queue is worked off before io and timers have theirs.
 const ROUNDS: usize = 8;
 
-/// How many buffers are kept for the next stream that needs one.
-const KEPT: usize = 4;
+/// How many more buffers than two are kept for the next stream that needs one.
+const KEPT: usize = 2;
 
 /// The largest memory a kept buffer may hold.
 const KEPT_MEMORY: usize = 128 * 1024;
@@ -40,8 +40,11 @@ pub(super) struct Hub {
     queue: RefCell<VecDeque<Rc<StreamCell>>>,
     /// The loop has been told to work off the queue.
     is_called: Cell<bool>,
+    /// Buffers for the next stream that needs one: mostly one for what comes, and one for the answer.
+    first: Cell<Option<Box<Buffer>>>,
+    second: Cell<Option<Box<Buffer>>>,
     #[expect(clippy::vec_box, reason = "streams own boxes, which come and go whole")]
-    buffers: RefCell<Vec<Box<Buffer>>>,
+    more: RefCell<Vec<Box<Buffer>>>,
     dues: RefCell<BinaryHeap<Reverse<(u64, u32)>>>,
     /// How many streams that wait for a time-out keep the loop running.
     waiting: Cell<usize>,
@@ -84,7 +87,7 @@ impl Hub {
     #[inline]
     pub(super) fn with<T>(&self, key: Stream, look: impl FnOnce(&StreamCell) -> T) -> Option<T> {
         let table = self.table.borrow();
-        let cell = table.get(key.slot as usize).filter(|cell| cell.key == key)?;
+        let cell = table.get(key.slot as usize).filter(|cell| cell.key.id == key.id)?;
         Some(look(cell))
     }
 
@@ -153,7 +156,8 @@ impl Hub {
 
     /// An empty buffer, most likely with memory.
     pub(super) fn take_buffer(&self) -> Box<Buffer> {
-        self.buffers.borrow_mut().pop().unwrap_or_default()
+        let kept = self.first.take().or_else(|| self.second.take());
+        kept.unwrap_or_else(|| self.more.borrow_mut().pop().unwrap_or_default())
     }
 
     /// Gets one back whose contents nobody needs.
@@ -161,9 +165,20 @@ impl Hub {
         if !buffer.is_empty() {
             buffer.clear();
         }
-        let mut buffers = self.buffers.borrow_mut();
-        if buffers.len() < KEPT && buffer.spare_len() <= KEPT_MEMORY {
-            buffers.push(buffer);
+        if buffer.spare_len() > KEPT_MEMORY {
+            return;
+        }
+        if let Some(buffer) = self.first.replace(Some(buffer)) {
+            self.keep_behind(buffer);
+        }
+    }
+
+    /// Another was given back before it.
+    fn keep_behind(&self, buffer: Box<Buffer>) {
+        let Some(buffer) = self.second.replace(Some(buffer)) else { return };
+        let mut more = self.more.borrow_mut();
+        if more.len() < KEPT {
+            more.push(buffer);
         }
     }
 

@@ -1,6 +1,5 @@
 //! How a pass leaves a stream: so that whatever happens to it next starts another.
 
-use std::mem;
 use std::rc::Rc;
 
 use super::cell::{NEVER, State, StreamCell, flag, news};
@@ -99,18 +98,30 @@ fn is_at_rest(state: &State) -> bool {
 
 /// Gives back the memory that holds nothing.
 pub(super) fn tidy(hub: &Hub, state: &mut State) {
-    for buffer in [&mut state.input, &mut state.output] {
-        let Some(held) = buffer else { continue };
-        if held.is_empty() {
-            if let Some(empty) = buffer.take() {
-                hub.give_buffer(empty);
-            }
-        } else if held.len() < SMALL && held.capacity() > WASTE * held.len().max(512) {
-            let mut less = Box::new(Buffer::new());
-            less.append_buffer(held);
-            hub.give_buffer(mem::replace(held, less));
-        }
+    tidy_one(hub, &mut state.input);
+    tidy_one(hub, &mut state.output);
+}
+
+#[inline]
+fn tidy_one(hub: &Hub, place: &mut Option<Box<Buffer>>) {
+    let Some(buffer) = place.take() else { return };
+    if buffer.is_empty() {
+        hub.give_buffer(buffer);
+    } else {
+        *place = Some(lessened(hub, buffer));
     }
+}
+
+/// Few bytes in much memory are moved to less.
+#[inline(never)]
+fn lessened(hub: &Hub, mut buffer: Box<Buffer>) -> Box<Buffer> {
+    if buffer.len() >= SMALL || buffer.capacity() <= WASTE * buffer.len().max(512) {
+        return buffer;
+    }
+    let mut less = Box::new(Buffer::new());
+    less.append_buffer(&mut buffer);
+    hub.give_buffer(buffer);
+    less
 }
 
 /// What is to be asked of the descriptor, if that changes.

@@ -15,7 +15,9 @@ pub(super) fn tell(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     loop {
         let (event, handler) = {
             let mut state = cell.state.borrow_mut();
-            let Some(event) = next_event(&mut state, &mut from) else { return };
+            let alone = if from == 0 { received_alone(&mut state, &mut from) } else { None };
+            let next = alone.or_else(|| next_event(&mut state, &mut from));
+            let Some(event) = next else { return };
             state.set(flag::BUSY);
             (event, state.handler.take())
         };
@@ -23,6 +25,18 @@ pub(super) fn tell(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
             return;
         }
     }
+}
+
+/// What there is to tell where only something has come, as is mostly so.
+#[inline]
+fn received_alone(state: &mut State, from: &mut u32) -> Option<StreamEvent> {
+    let is_alone = state.news == news::RECEIVED && state.reason.is_none();
+    if !is_alone || !may_tell_received(state) {
+        return None;
+    }
+    state.news = 0;
+    *from = news::RECEIVED.trailing_zeros() + 1;
+    Some(StreamEvent::Received(mem::take(&mut state.received)))
 }
 
 /// The next thing to tell, in the order of the bits; each at most once, but for messages.

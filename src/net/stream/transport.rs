@@ -122,6 +122,27 @@ impl Transport {
         most: usize,
         fds: Option<&[OwnedFd]>,
     ) -> io::Result<usize> {
+        // Most of what is sent is one message.
+        if let (Self::Socket(fd), None, Some(bytes)) = (self, fds, from.sole()) {
+            match socket::send(fd, &bytes[..bytes.len().min(most)]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(n) => {
+                    from.drain(n);
+                    return Ok(n);
+                }
+            }
+        }
+        self.write_any(from, most, fds)
+    }
+
+    #[inline(never)]
+    fn write_any(
+        &self,
+        from: &mut Buffer,
+        most: usize,
+        fds: Option<&[OwnedFd]>,
+    ) -> io::Result<usize> {
         loop {
             match self.write_once(from, most, fds) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -145,12 +166,6 @@ impl Transport {
             }
             Self::Socket(fd) => {
                 if fds.is_none() {
-                    // Most of what is sent is one message.
-                    if let Some(bytes) = from.sole() {
-                        let n = socket::send(fd, &bytes[..bytes.len().min(most)])?;
-                        from.drain(n);
-                        return Ok(n);
-                    }
                     if let Some(n) = send_file(fd.as_fd(), from, most)? {
                         from.drain(n);
                         return Ok(n);
