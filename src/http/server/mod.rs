@@ -17,7 +17,7 @@
 
 // The rooms. `service` is what the connections of a server share, `connection` one of them, `exchange` one
 // request on it. What comes before the first request is in `preface`; who the client is, and whether it may come in, in
-// `clients`. `driving` goes from step to step, through `heads`, which look a request up (`hosts`), `bodies`, which
+// `clients`. `driving` goes from step to step, through `heads`, behind which a request is looked up (`choosing`, `hosts`), `bodies`, which
 // `unpacking` may make larger, the handlers, which `calling` calls, and the end, which `completing` tells; `telling` calls
 // those who take or make bodies. `sending` writes replies, with heads by `composing` and `plain_head` and bodies in
 // `pieces`, which `packing` may make smaller; `prepared` is for replies that are made within the crate. `ending`
@@ -28,6 +28,7 @@
 mod bodies;
 mod calling;
 mod capacity;
+mod choosing;
 pub(crate) mod clients;
 mod completing;
 mod completion;

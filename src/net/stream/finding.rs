@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::cell::{State, StreamCell, flag};
 use super::hub::Hub;
-use super::{Stream, WRITING, Written, input};
+use super::{Stream, WRITING, Written};
 use crate::net::Buffer;
 use crate::{Error, ErrorKind, EvLoop, Result};
 
@@ -65,7 +65,7 @@ impl Stream {
             let mut state = cell.state.borrow_mut();
             let input = state.input.as_deref_mut().filter(|input| !input.is_empty())?;
             let result = work(input);
-            let is_freed = input::taken(hub, &mut state);
+            let is_freed = super::input::taken(hub, &mut state);
             Some((result, !is_freed || state.has(flag::BUSY | flag::QUEUED)))
         });
         let (result, is_seen) = worked??;
