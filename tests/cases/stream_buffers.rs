@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{Seek, Write};
+use std::io::{Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +35,7 @@ cases!(every [
     lines_come_out_as_they_were_sent,
     a_file_is_sent_between_other_bytes,
     one_file_serves_many_streams,
+    a_large_file_fills_segments_unless_the_owner_has_said_so_already,
     a_file_that_grows_is_sent_as_long_as_it_was_said_to_be,
     a_file_that_shrinks_is_an_error_and_nothing_else_is_sent,
     shared_bytes_are_released_when_they_were_sent,
@@ -518,6 +520,55 @@ fn one_file_serves_many_streams(w: &World) {
     until(&mut ev, |ev| ev.stream_count() == 0);
     assert!(all.iter().all(|bytes| bytes.get() == content));
     assert_eq!(Arc::strong_count(&file), 1);
+}
+
+fn a_large_file_fills_segments_unless_the_owner_has_said_so_already(w: &World) {
+    const LARGE: usize = 16 << 20;
+    if !w.is_tcp() {
+        return;
+    }
+    let mut ev = w.ev();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    far.set_nonblocking(true).unwrap();
+    let seen = socket.try_clone().unwrap();
+    let is_corked = || rustix::net::sockopt::tcp_cork(&seen).unwrap();
+    let stream = ev.stream(socket, quiet).unwrap();
+    let file = file_of(b"");
+    file.set_len(LARGE as u64).unwrap();
+    let mut room = vec![0; 1 << 20];
+    let mut came = 0;
+    let mut take = |came: &mut usize| {
+        while let Ok(n) = far.read(&mut room) {
+            *came += n;
+        }
+    };
+    stream.write(&mut ev, "head").unwrap();
+    stream.write_file(&mut ev, Arc::clone(&file), 0, LARGE as u64).unwrap();
+    // More than the system takes while nobody reads.
+    until(&mut ev, |_| is_corked());
+    until(&mut ev, |ev| {
+        take(&mut came);
+        stream.output_len(ev) == 0
+    });
+    assert!(!is_corked());
+    until(&mut ev, |_| {
+        take(&mut came);
+        came == LARGE + 4
+    });
+    stream.set_cork(&mut ev, true).unwrap();
+    stream.write_file(&mut ev, Arc::clone(&file), 0, 1 << 20).unwrap();
+    until(&mut ev, |ev| {
+        take(&mut came);
+        stream.output_len(ev) == 0
+    });
+    assert!(is_corked());
+    stream.set_cork(&mut ev, false).unwrap();
+    until(&mut ev, |_| {
+        take(&mut came);
+        came == LARGE + 4 + (1 << 20)
+    });
 }
 
 fn a_file_that_grows_is_sent_as_long_as_it_was_said_to_be(w: &World) {

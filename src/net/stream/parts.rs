@@ -65,6 +65,7 @@ impl Stream {
         let (hub, cell) = self.find(ev).ok_or_else(closed)?;
         let (io, transport, input, output) = {
             let mut state = cell.state.borrow_mut();
+            let state = &mut *state;
             if state.has(flag::OVER | flag::SHUT | flag::EOF) || !state.has(flag::OPEN) {
                 return Err(closed());
             }
@@ -84,6 +85,7 @@ impl Stream {
                 }
                 _ => None,
             };
+            super::writing::uncork(state);
             state.set(flag::OVER | flag::SHUT);
             state.reason = Some(Reason::HandedOff);
             state.news &= news::OPENED;

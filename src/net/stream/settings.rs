@@ -378,13 +378,19 @@ impl Stream {
     }
 
     /// Holds back what does not fill a segment, for 200 ms at most, until it is turned off again
-    /// (`TCP_CORK`). What is written in one iteration leaves in one call anyway.
+    /// (`TCP_CORK`). What is written in one iteration leaves in one call anyway. For a large file that the system
+    /// sends by itself it is turned on and off without being asked for, unless it is on already.
     ///
     /// # Errors
     ///
     /// As for [`set_nodelay`](Self::set_nodelay).
     pub fn set_cork(self, ev: &mut EvLoop, cork: bool) -> Result<()> {
-        self.set_socket(ev, |fd| sockopt::set_tcp_cork(fd, cork))
+        self.set_socket(ev, |fd| sockopt::set_tcp_cork(fd, cork))?;
+        self.change(ev, |state| {
+            state.clear(flag::CORKED);
+            state.put(flag::OWN_CORK, cork);
+        });
+        Ok(())
     }
 
     /// Has the system ask a silent peer whether it is there: after `idle`, then every `interval`, and give

@@ -215,6 +215,12 @@ impl Transport {
         }
     }
 
+    /// Has the system hold back what does not fill a segment. Says whether it does.
+    pub(super) fn cork(&self, on: bool) -> bool {
+        let Self::Socket(fd) = self else { return false };
+        rustix::net::sockopt::set_tcp_cork(fd, on).is_ok()
+    }
+
     /// Has closing it reset the connection.
     pub(super) fn reset(&self) {
         match self {

@@ -22,6 +22,9 @@ const LAST_WORDS: usize = 256 * 1024;
 /// nginx sends at a time.
 const FILE_STRETCH: usize = 32;
 
+/// Files from this length on fill segments.
+const CORKED: usize = 128 * 1024;
+
 /// How much may wait below a filter before it is given more.
 pub(super) const BELOW: usize = 64 * 1024;
 
@@ -143,6 +146,9 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
             let stretches =
                 !filtered && !is_rated && matches!(state.transport, Transport::Socket(_));
             let stretch = if stretches { FILE_STRETCH } else { 1 };
+            if stretches && !state.has(flag::CORKED | flag::OWN_CORK) {
+                cork(state, output.as_deref());
+            }
             let State { transport, extra, flags, .. } = &mut *state;
             let (fds, trace, below) = match extra {
                 Some(extra) => {
@@ -167,6 +173,9 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
             state.times().rate[1] = until;
             state.set(flag::RETIME | flag::BLOCKED);
         }
+    }
+    if output.as_ref().is_none_or(|output| output.is_plain()) {
+        uncork(state);
     }
     state.output = output;
     if has_any && allowed.is_ok() {
@@ -208,6 +217,27 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
     if let Some(error) = failed {
         last_words(hub, state, now);
         fail_io(state, error, Direction::Write);
+    }
+}
+
+/// Where a large file is about to leave.
+///
+/// The system sends a file page by page, and acknowledgements come in meanwhile. At each of them it would send what it
+/// has of the next segment, so that a file would leave in half as many segments again as it fills.
+fn cork(state: &mut State, output: Option<&Buffer>) {
+    let Some(output) = output.filter(|output| !output.is_plain()) else { return };
+    let is_large = |chunk| matches!(chunk, Chunk::File(part) if part.len >= CORKED);
+    if output.chunks().take(2).any(is_large) {
+        let corked = state.transport.cork(true);
+        state.set(if corked { flag::CORKED } else { flag::OWN_CORK });
+    }
+}
+
+/// What was held back leaves.
+pub(super) fn uncork(state: &mut State) {
+    if state.has(flag::CORKED) {
+        state.clear(flag::CORKED);
+        state.transport.cork(false);
     }
 }
 
