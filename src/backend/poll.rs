@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Poller, Reports, Wait, bits_of};
 use crate::Interest;
+use crate::engine::lengthen;
 use crate::sys::poll::PollSet;
 use crate::sys::wake::Bell;
 
@@ -21,7 +22,7 @@ pub(super) struct Poll {
 #[derive(Clone, Copy, Default)]
 struct Known {
     /// Place in the set; 0, the wake-up channel's, for "not in the set".
-    place: usize,
+    place: u32,
     generation: u32,
 }
 
@@ -57,13 +58,14 @@ impl Poller for Poll {
                 // poll(2) would only complain in the wait; the caller's line is the place to.
                 rustix::io::fcntl_getfd(fd)?;
                 if self.known.len() <= number as usize {
-                    self.known.resize(number as usize + 1, Known::default());
+                    lengthen(&mut self.known, number as usize + 1, Known::default());
                 }
-                let place = self.set.push(number, bits);
+                // There are no more descriptors than numbers for them.
+                let place = u32::try_from(self.set.push(number, bits)).unwrap_or(0);
                 self.known[number as usize] = Known { place, generation };
             }
             (place, true) => {
-                if let Some(moved) = self.set.swap_remove(place) {
+                if let Some(moved) = self.set.swap_remove(place as usize) {
                     self.known[moved as usize].place = place;
                 }
                 self.known[number as usize].place = 0;
@@ -72,7 +74,7 @@ impl Poller for Poll {
                 if known.generation != generation {
                     rustix::io::fcntl_getfd(fd)?;
                 }
-                self.set.set(place, bits);
+                self.set.set(place as usize, bits);
                 self.known[number as usize].generation = generation;
             }
         }

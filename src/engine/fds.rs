@@ -63,6 +63,16 @@ impl Entry {
     };
 }
 
+/// Lengthens a table of descriptors. By a quarter at least, so that it is not moved each time, and not to twice its length:
+/// half of that would be memory of nobody.
+pub(crate) fn lengthen<T: Clone>(table: &mut Vec<T>, len: usize, vacant: T) {
+    if len > table.capacity() {
+        let more = (len - table.len()).max(table.len() / 4).max(64);
+        table.reserve_exact(more);
+    }
+    table.resize(len, vacant);
+}
+
 /// What a caller is told when the system does not want to watch something.
 fn refused(doing: &'static str, e: io::Error) -> Error {
     let kind = match e.kind() {
@@ -259,7 +269,7 @@ impl EvLoop {
         }
         // The kernel knows the number, so it is below the process's limit and may size the table.
         if self.fds.table.len() <= fd as usize {
-            self.fds.table.resize(fd as usize + 1, Entry::VACANT);
+            lengthen(&mut self.fds.table, fd as usize + 1, Entry::VACANT);
         }
         let entry = &mut self.fds.table[fd as usize];
         self.fds.renewed |= entry.generation != generation;

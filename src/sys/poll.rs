@@ -19,6 +19,10 @@ pub(crate) struct PollSet {
 impl PollSet {
     /// Adds a descriptor at the end and returns its place.
     pub(crate) fn push(&mut self, fd: RawFd, events: i16) -> usize {
+        if self.fds.len() == self.fds.capacity() {
+            // Not to twice its length: half of that would be memory of nobody.
+            self.fds.reserve_exact((self.fds.len() / 4).max(64));
+        }
         self.fds.push(libc::pollfd { fd, events, revents: 0 });
         self.fds.len() - 1
     }
