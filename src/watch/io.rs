@@ -127,7 +127,7 @@ impl EvLoop {
     }
 
     #[track_caller]
-    pub(super) fn insert_io(&mut self, cell: Rc<dyn IoCallback>, interest: Interest) -> Io {
+    pub(crate) fn insert_io(&mut self, cell: Rc<dyn IoCallback>, interest: Interest) -> Io {
         let slot = IoSlot::new(cell, interest);
         self.fds.count(slot.head.band);
         Io(self.ios.insert(slot))

@@ -61,7 +61,7 @@
 //! * **Every wait has an end**: 10 s to open one from here, 30 s for a peer that does not read, 3 s to say goodbye. An
 //!   idle peer is waited for, unless there are [pings](WebSocketOptions::ping) or [a
 //!   time-out](WebSocketOptions::idle_timeout).
-//! * **Memory is bounded** by the limits of frames, messages and output. What is idle has no buffers: about 700 bytes in
+//! * **Memory is bounded** by the limits of frames, messages and output. What is idle has no buffers: less than 700 bytes in
 //!   all, with its stream.
 //! * **A server that stops** closes those it has accepted, with 1001, and has not stopped before they are gone.
 //!

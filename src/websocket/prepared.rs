@@ -1,5 +1,7 @@
 //! One message for many.
 
+use std::sync::Arc;
+
 use super::WebSocket;
 use super::hub::Hub;
 use crate::net::Shared;
@@ -20,7 +22,7 @@ use crate::{EvLoop, Result};
 #[derive(Clone, Debug)]
 pub struct PreparedMessage {
     opcode: OpCode,
-    frame: Shared,
+    frame: Arc<Shared>,
     head: usize,
 }
 
@@ -42,14 +44,14 @@ impl PreparedMessage {
         // Only control frames can be refused.
         let _ = frame(&mut bytes, Frame::whole(opcode), payload, None);
         let head = bytes.len() - payload.len();
-        Self { opcode, frame: bytes.into(), head }
+        Self { opcode, frame: Arc::new(bytes.into()), head }
     }
 
     pub(super) fn opcode(&self) -> OpCode {
         self.opcode
     }
 
-    pub(super) fn frame(&self) -> &Shared {
+    pub(super) fn frame(&self) -> &Arc<Shared> {
         &self.frame
     }
 

@@ -3,7 +3,7 @@
 // What only its handler needs, the decoder above all, is in the closure of its stream: see `driving`. Here nothing is
 // borrowed for longer than a line, so that a user's closure may do anything.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::hub::Hub;
@@ -16,9 +16,6 @@ use crate::wire::websocket::{CloseCode, Frame, Role, WebSocketFault, close_frame
 use crate::{Error, ErrorKind, EvLoop, Result};
 
 pub(super) const SENDING: &str = "sending to a WebSocket";
-
-/// Prepared messages that are longer are shared, shorter ones copied.
-const SHARED: usize = 1024;
 
 /// Longer frames are handed over, shorter ones copied.
 const LARGE: usize = 16 * 1024;
@@ -70,7 +67,8 @@ pub(super) struct Peer {
     pub(super) heard: Cell<u64>,
     /// Its place among the guests of its server.
     pub(super) admission: Cell<Option<Admission>>,
-    rare: RefCell<Option<Box<Rare>>>,
+    /// Out of its place while it is looked at.
+    rare: Cell<Option<Box<Rare>>>,
 }
 
 /// What few have.
@@ -103,7 +101,7 @@ impl Peer {
             options,
             heard: Cell::new(0),
             admission: Cell::new(None),
-            rare: RefCell::new(None),
+            rare: Cell::new(None),
         })
     }
 
@@ -129,12 +127,18 @@ impl Peer {
     }
 
     pub(super) fn rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> R {
-        change(self.rare.borrow_mut().get_or_insert_default())
+        let mut rare = self.rare.take().unwrap_or_default();
+        let result = change(&mut rare);
+        self.rare.set(Some(rare));
+        result
     }
 
     /// The same, where it is there.
     pub(super) fn if_rare<R>(&self, change: impl FnOnce(&mut Rare) -> R) -> Option<R> {
-        self.rare.borrow_mut().as_deref_mut().map(change)
+        let mut rare = self.rare.take()?;
+        let result = change(&mut rare);
+        self.rare.set(Some(rare));
+        Some(result)
     }
 
     /// What went wrong. The first is the cause of the others.
@@ -184,7 +188,7 @@ impl Peer {
         payload: &[u8],
     ) -> Result<Written> {
         #[cfg(feature = "compress")]
-        if self.rare.borrow().as_ref().is_some_and(|rare| rare.deflater.is_some()) {
+        if self.if_rare(|rare| rare.deflater.is_some()) == Some(true) {
             // What was compressed must be sent: later messages may refer to it.
             self.check_room(ev)?;
             let key = self.key(hub)?;
@@ -244,7 +248,7 @@ impl Peer {
         }
     }
 
-    /// Sends what was made for many.
+    /// Sends what was made for many, whose frame they share.
     pub(super) fn send_prepared(
         &self,
         ev: &mut EvLoop,
@@ -257,16 +261,12 @@ impl Peer {
         if self.has(flag::FRAGMENTS) {
             return Err(Error::new(ErrorKind::InvalidInput, SENDING));
         }
-        let bytes = message.frame();
         let written = if self.role == Role::Client {
             // Each of a client's frames has a mask of its own.
             self.check_room(ev)?;
             self.write(ev, hub, Frame::whole(message.opcode()), message.payload())?
-        } else if bytes.len() < SHARED {
-            self.check_room(ev)?;
-            self.stream().write(ev, &**bytes)?
         } else {
-            self.stream().write_shared_within(ev, bytes.clone())?
+            self.stream().write_for_many(ev, message.frame())?
         };
         Ok(self.told(ev, written))
     }

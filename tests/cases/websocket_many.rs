@@ -26,6 +26,75 @@ fn a_prepared_message_goes_to_all_that_are_wanted() {
     raws[0].hears(&mut ev, 0x82, [1, 2]);
 }
 
+#[test]
+fn what_is_sent_around_a_broadcast_comes_in_order() {
+    let mut ev = ev();
+    let (server, _) = echo(&mut ev, WebSocketOptions::new());
+    let mut raws: Vec<_> = (0..3).map(|_| Raw::open(&mut ev, server)).collect();
+    settle(&mut ev);
+    let all = ev.websockets();
+    for text in ["news".to_owned(), "long news ".repeat(500)] {
+        let message = PreparedMessage::text(&text);
+        // All of it waits until this is over.
+        all[0].send_text(&mut ev, "before").unwrap();
+        assert_eq!(broadcast(&mut ev, |_, _| true, &message).sent, 3);
+        all[1].send_text(&mut ev, "behind").unwrap();
+        assert_eq!(broadcast(&mut ev, |_, _| true, &message).sent, 3);
+        raws[0].hears(&mut ev, 0x81, "before");
+        for (n, raw) in raws.iter_mut().enumerate() {
+            raw.hears(&mut ev, 0x81, &text);
+            if n == 1 {
+                raw.hears(&mut ev, 0x81, "behind");
+            }
+            raw.hears(&mut ev, 0x81, &text);
+            raw.hears_nothing(&mut ev);
+        }
+    }
+}
+
+#[test]
+fn of_a_broadcast_that_does_not_fit_the_rest_comes_later() {
+    let mut ev = ev();
+    let (server, log) = echo(&mut ev, WebSocketOptions::new());
+    let mut raw = Raw::open(&mut ev, server);
+    settle(&mut ev);
+    let ws = ev.websockets()[0];
+    // Each is offered alone, as long as the system takes it.
+    let mut sent = 0;
+    while ws.stream().output_len(&ev) == 0 {
+        let message = PreparedMessage::binary(vec![sent; 60_000]);
+        assert_eq!(broadcast(&mut ev, |_, _| true, &message).sent, 1);
+        assert!(ws.stream().output_len(&ev) > 60_000);
+        turn(&mut ev);
+        sent += 1;
+    }
+    broadcast(&mut ev, |_, _| true, &PreparedMessage::text("last"));
+    for n in 0..sent {
+        let (first, payload) = raw.next(&mut ev);
+        assert!(first == 0x82 && payload == vec![n; 60_000], "{n}");
+    }
+    raw.hears(&mut ev, 0x81, "last");
+    settle(&mut ev);
+    assert_eq!(said(&log), ["opened", "drained"]);
+}
+
+#[test]
+fn a_broadcast_leaves_before_the_goodbye_and_not_behind_a_cut() {
+    let mut ev = ev();
+    let (server, _) = echo(&mut ev, WebSocketOptions::new());
+    let mut one = Raw::open(&mut ev, server);
+    let mut other = Raw::open(&mut ev, server);
+    settle(&mut ev);
+    let all = ev.websockets();
+    assert_eq!(broadcast(&mut ev, |_, _| true, &PreparedMessage::text("last")).sent, 2);
+    all[0].close(&mut ev, CloseCode(1000), "").unwrap();
+    all[1].close_now(&mut ev);
+    one.hears(&mut ev, 0x81, "last");
+    one.hears_close(&mut ev, 1000);
+    other.ends(&mut ev);
+    assert_eq!(broadcast(&mut ev, |_, _| true, &PreparedMessage::text("none")).sent, 0);
+}
+
 /// Sends to one that does not read until nothing more is taken.
 fn stuff(ev: &mut EvLoop, ws: WebSocket) {
     let message = PreparedMessage::binary(vec![0; 100_000]);

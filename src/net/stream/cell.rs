@@ -11,15 +11,20 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+#[cfg(feature = "websocket")]
+use std::sync::Arc;
 
 use super::chain::Chain;
 use super::rates::Rate;
 use super::transport::Transport;
 use super::{Handler, Reason, Stream};
+#[cfg(feature = "websocket")]
+use crate::net::Shared;
 use crate::net::dial::Dial;
 use crate::net::{Buffer, Direction, Message, Permit};
 use crate::{Error, Io};
 
+#[repr(C)]
 pub(super) struct StreamCell {
     pub(super) key: Stream,
     pub(super) state: RefCell<State>,
@@ -31,35 +36,39 @@ const MOST_FDS: usize = 253;
 /// A moment that does not come.
 pub(super) const NEVER: u64 = u64::MAX;
 
+// In this order: what every pass looks at is in the first two lines of the cache, also where there are so many streams
+// that none is there any more.
+#[repr(C)]
 pub(super) struct State {
     pub(super) flags: u64,
     /// What the handler is to be told.
     pub(super) news: u16,
     /// The most urgent reason to close; `Some` from the first call that closes.
     pub(super) reason: Option<Reason>,
+    pub(super) extra: Option<Box<Extra>>,
+    pub(super) times: Option<Box<Times>>,
     pub(super) transport: Transport,
-    /// The watcher of the descriptor, or of the one that is read.
-    pub(super) io: Option<Io>,
+    /// A message for many, if that is all there is to be sent: there is no `output` then.
+    #[cfg(feature = "websocket")]
+    pub(super) shared: Option<Arc<Shared>>,
     /// `None` while there is nothing in it.
-    pub(super) input: Option<Box<Buffer>>,
     pub(super) output: Option<Box<Buffer>>,
+    pub(super) input: Option<Box<Buffer>>,
+    /// Bytes that `Received` and `Sent` have not told yet.
+    pub(super) sent: usize,
+    pub(super) received: usize,
+    /// Through the transport.
+    pub(super) bytes_out: u64,
+    pub(super) bytes_in: u64,
     /// `None` while it is being called.
     pub(super) handler: Option<Handler>,
-    /// Bytes that `Received` and `Sent` have not told yet.
-    pub(super) received: usize,
-    pub(super) sent: usize,
-    /// Through the transport.
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) opened_at: u64,
     /// When bytes last came, or waiting for them began.
     pub(super) read_at: u64,
     /// `NEVER` for none.
     pub(super) read_timeout: u64,
     /// When it is looked at next: the due time of its entry in the hub's heap.
     pub(super) scheduled: u64,
-    pub(super) times: Option<Box<Times>>,
-    pub(super) extra: Option<Box<Extra>>,
+    pub(super) opened_at: u64,
     /// Its place among the connections of the listener it came from.
     pub(super) permit: Option<Permit>,
 }
@@ -266,7 +275,7 @@ pub(super) mod flag {
     pub(in super::super) const ASKS_URGENT: u64 = 1 << 39;
     /// The system holds back what does not fill a segment, as long as a file is sent.
     pub(in super::super) const CORKED: u64 = 1 << 40;
-    /// It is not told to: the owner has said so already, or it is nothing that can.
+    /// It is not told to: the owner has said what it is to do, or it is nothing that can.
     pub(in super::super) const OWN_CORK: u64 = 1 << 41;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
@@ -330,9 +339,26 @@ impl State {
 
     /// Everything that waits to be sent.
     pub(super) fn output_len(&self) -> usize {
-        let own = self.output.as_ref().map_or(0, |output| output.len());
+        let own = match &self.output {
+            Some(output) => output.len(),
+            None => self.shared_len(),
+        };
         own + self.extra.as_ref().map_or(0, |extra| extra.chain.output_len())
     }
+
+    #[cfg(feature = "websocket")]
+    fn shared_len(&self) -> usize {
+        self.shared.as_ref().map_or(0, |bytes| bytes.len())
+    }
+
+    #[cfg(not(feature = "websocket"))]
+    fn shared_len(&self) -> usize {
+        0
+    }
+
+    /// Nothing is sent in a way of its own.
+    #[cfg(not(feature = "websocket"))]
+    pub(super) fn unshare(&mut self, _hub: &super::hub::Hub) {}
 
     /// What of that counts against the limits: what was copied.
     pub(super) fn output_owned(&self) -> usize {

@@ -174,8 +174,10 @@ fn release(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) -> Option<Rc<S
             }
             None => (None, None),
         };
+        #[cfg(feature = "websocket")]
+        drop(state.shared.take());
         let transport = mem::replace(&mut state.transport, Transport::None);
-        (state.io.take(), write_io, dial, transport, state.output.take(), other)
+        (transport.io(), write_io, dial, transport, state.output.take(), other)
     };
     for io in [io, write_io].into_iter().flatten() {
         io.free(ev);

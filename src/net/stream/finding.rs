@@ -85,6 +85,10 @@ impl Stream {
         let found = hub.with(self, |cell| {
             let mut state = cell.state.borrow_mut();
             may_write(&state, n)?;
+            #[cfg(feature = "websocket")]
+            if state.shared.is_some() {
+                state.unshare(hub);
+            }
             append(state.output.get_or_insert_with(|| hub.take_buffer()));
             Ok((added(&mut state), state.has(flag::BUSY | flag::QUEUED)))
         });

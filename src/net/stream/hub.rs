@@ -125,7 +125,12 @@ impl Hub {
             }
             state.set(flag::QUEUED);
         }
-        self.queue.borrow_mut().push_back(Rc::clone(cell));
+        self.put_in_queue(ev, Rc::clone(cell));
+    }
+
+    /// A stream that is [marked](flag::QUEUED) as being there.
+    pub(super) fn put_in_queue(&self, ev: &mut EvLoop, cell: Rc<StreamCell>) {
+        self.queue.borrow_mut().push_back(cell);
         self.call(ev);
     }
 
@@ -146,10 +151,25 @@ impl Hub {
             for _ in 0..count {
                 let next = self.queue.borrow_mut().pop_front();
                 let Some(cell) = next else { return };
-                cell.state.borrow_mut().clear(flag::QUEUED);
-                drive::resume(turn.ev, self, &cell);
+                if !self.is_for_many(turn.ev, &cell) {
+                    drive::resume(turn.ev, self, &cell);
+                }
             }
         }
+    }
+
+    /// It is in the queue no more. Says whether all it had to do was to send a message for many, and that is done.
+    #[inline]
+    fn is_for_many(&self, ev: &EvLoop, cell: &StreamCell) -> bool {
+        let mut state = cell.state.borrow_mut();
+        state.clear(flag::QUEUED);
+        #[cfg(feature = "websocket")]
+        if state.shared.is_some() {
+            drop(state);
+            return super::many::send(self, cell, self.now(ev));
+        }
+        let _ = ev;
+        false
     }
 
     // --- buffers -------------------------------------------------------------------------------
@@ -312,8 +332,13 @@ impl Hub {
             }
         }
         // What handlers hold is anybody's: it is dropped with nothing borrowed.
-        let rest = (self.table.take(), self.queue.take());
-        drop(rest);
+        let (table, queue) = (self.table.take(), self.queue.take());
+        for (_, cell) in &table {
+            // A stream and its descriptor own each other.
+            let transport = std::mem::take(&mut cell.state.borrow_mut().transport);
+            drop(transport);
+        }
+        drop((table, queue));
         if let Some(panicked) = panicked {
             resume_unwind(panicked);
         }

@@ -19,8 +19,8 @@
 //!   [64 KiB](Stream::set_transfer_limits) at most.
 
 // The rooms: `cell` is the state of one stream, `hub` what those of a loop share. `drive` makes a stream
-// go, in passes of `reading`, `telling`, `writing`, and `settling` or `ending`. `transport`, `pair` and
-// `chain` move bytes. The rest are verbs, by subject.
+// go, in passes of `reading`, `telling`, `writing`, and `settling` or `ending`. `transport`, `watched`, `pair` and
+// `chain` move bytes, and `many` what goes to many. The rest are verbs, by subject.
 
 mod cell;
 mod chain;
@@ -32,6 +32,8 @@ mod finding;
 mod hub;
 mod info;
 mod input;
+#[cfg(feature = "websocket")]
+mod many;
 mod open;
 mod pair;
 mod parts;
@@ -43,6 +45,7 @@ mod settling;
 mod telling;
 mod times;
 mod transport;
+mod watched;
 mod writing;
 
 use std::fs::File;
@@ -52,8 +55,6 @@ use std::sync::Arc;
 use super::{Buffer, Eol, LineTooLong, Shared};
 use crate::{EvLoop, Result};
 use cell::{State, flag, news};
-#[cfg(feature = "websocket")]
-use finding::full;
 use finding::{added, closed, may_write, touch};
 use hub::Hub;
 
@@ -199,6 +200,7 @@ impl Stream {
         if n > 0 {
             {
                 let mut state = to.state.borrow_mut();
+                state.unshare(&hub);
                 let output = &mut state.output;
                 if n == held.len() && output.as_ref().is_none_or(|output| output.is_empty()) {
                     // The buffers change places. `tidy` sees to it that few bytes do not keep much memory.
@@ -265,19 +267,6 @@ impl Stream {
     /// As for [`write_owned`](Self::write_owned).
     pub fn write_shared(self, ev: &mut EvLoop, bytes: impl Into<Shared>) -> Result<Written> {
         let bytes = bytes.into();
-        self.append(ev, 0, |output| output.append_shared(bytes))
-    }
-
-    /// As [`write_shared`](Self::write_shared), and refused where as much waits already as the hard limit says: for who
-    /// sends the same to many.
-    #[cfg(feature = "websocket")]
-    pub(crate) fn write_shared_within(self, ev: &mut EvLoop, bytes: Shared) -> Result<Written> {
-        let may = |state: &State| {
-            may_write(state, 0)?;
-            let hard = state.limits().hard;
-            if hard > 0 && state.output_len() >= hard { Err(full()) } else { Ok(()) }
-        };
-        self.look(ev, may).unwrap_or_else(|| Err(closed()))?;
         self.append(ev, 0, |output| output.append_shared(bytes))
     }
 

@@ -11,10 +11,11 @@ use super::cell::{NEVER, State, StreamCell, flag, news};
 use super::hub::Hub;
 use super::pair::End;
 use super::transport::{Files, Transport};
+use super::watched::Watched;
 use super::{Handler, Reason, Stream, StreamEvent, drive, ending};
 use crate::net::dial::{self, Dialed};
 use crate::net::{Address, ConnectOptions, Permit, Place};
-use crate::{Error, ErrorKind, EvLoop, Interest, IoEvent, Result};
+use crate::{Error, ErrorKind, EvLoop, Result};
 
 const OPENING: &str = "opening a stream";
 
@@ -284,9 +285,10 @@ fn new(ev: &mut EvLoop, handler: Handler, flags: u64, news: u16) -> (Rc<Hub>, Rc
         news: news::OPENED | news,
         reason: None,
         transport: Transport::None,
-        io: None,
         input: None,
         output: None,
+        #[cfg(feature = "websocket")]
+        shared: None,
         handler: Some(handler),
         received: 0,
         sent: 0,
@@ -371,27 +373,19 @@ pub(super) enum Raw {
 /// Gives the stream what its bytes travel over. It is looked at later in this iteration.
 fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
     // The descriptor is the watcher's and the stream's: the stream says when it is closed.
-    let watch = |ev: &mut EvLoop, fd: OwnedFd| {
-        let cell = Rc::clone(cell);
-        let callback = move |ev: &mut EvLoop, event: IoEvent<'_, OwnedFd>| {
-            drive::on_io(ev, &cell, event.ready);
-        };
-        let io = ev.io(fd, Interest::NONE, callback);
-        Some((io, io.source::<OwnedFd>(ev)?))
-    };
-    let (transport, io, write_io) = match raw {
-        Raw::Socket(fd) => watch(ev, fd).map(|(io, fd)| (Transport::Socket(fd), Some(io), None)),
-        Raw::File(fd) => watch(ev, fd).map(|(io, fd)| (Transport::File(fd), Some(io), None)),
+    let mut watch = |fd| Watched::new(ev, cell, fd);
+    let mut write_io = None;
+    let transport = match raw {
+        Raw::Socket(fd) => Transport::Socket(watch(fd)),
+        Raw::File(fd) => Transport::File(watch(fd)),
         Raw::Files(read, write) => {
-            watch(ev, read).zip(watch(ev, write)).map(|((io, read), (write_io, write))| {
-                let files = Box::new(Files { read, write: Some(write) });
-                (Transport::Files(files), Some(io), Some(write_io))
-            })
+            let (read, write) = (watch(read), watch(write));
+            write_io = write.io();
+            Transport::Files(Box::new(Files { read, write: Some(write) }))
         }
-        Raw::Pair(end) => Some((Transport::Pair(Box::new(end)), None, None)),
-    }
-    // A watcher that was just made has the source it was made of.
-    .unwrap_or((Transport::None, None, None));
+        Raw::Pair(end) => Transport::Pair(Box::new(end)),
+    };
+    let io = transport.io();
     let is_deaf = matches!(&transport, Transport::File(fd)
         if fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY));
     let (unref, priority) = {
@@ -401,7 +395,6 @@ fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
             state.clear(flag::READ);
         }
         state.transport = transport;
-        state.io = io;
         if write_io.is_some() {
             state.extra().write_io = write_io;
         }

@@ -63,7 +63,7 @@ impl Stream {
     /// the system refuses a second one.
     pub fn into_parts(self, ev: &mut EvLoop) -> Result<Parts> {
         let (hub, cell) = self.find(ev).ok_or_else(closed)?;
-        let (io, transport, input, output) = {
+        let (io, second, transport, input, output) = {
             let mut state = cell.state.borrow_mut();
             let state = &mut *state;
             if state.has(flag::OVER | flag::SHUT | flag::EOF) || !state.has(flag::OPEN) {
@@ -86,31 +86,30 @@ impl Stream {
                 _ => None,
             };
             super::writing::uncork(state);
+            state.unshare(&hub);
             state.set(flag::OVER | flag::SHUT);
             state.reason = Some(Reason::HandedOff);
             state.news &= news::OPENED;
             state.clear(flag::OPEN | flag::ASKS);
             let transport = mem::replace(&mut state.transport, Transport::None);
-            let transport = match second {
-                Some(second) => Transport::Socket(Rc::new(second)),
-                None => transport,
-            };
-            (state.io.take(), transport, state.input.take(), state.output.take())
+            (transport.io(), second, transport, state.input.take(), state.output.take())
         };
         // Before the descriptor can be watched by anybody else.
         if let Some(io) = io {
             io.free(ev);
         }
         touch(ev, &hub, &cell);
-        let fd = match transport {
-            Transport::Socket(fd) | Transport::File(fd) => Rc::try_unwrap(fd),
+        let watched = match transport {
+            Transport::Socket(watched) | Transport::File(watched) => Rc::try_unwrap(watched),
             Transport::None | Transport::Files(_) | Transport::Pair(_) => return Err(closed()),
         };
-        let fd = match fd {
-            Ok(fd) => fd,
-            Err(shared) => {
-                shared.try_clone().map_err(|e| Error::os(ErrorKind::Register, SETTING, e))?
-            }
+        let fd = match (second, watched) {
+            (Some(second), _) => second,
+            (None, Ok(watched)) => watched.into_fd(),
+            (None, Err(shared)) => shared
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|e| Error::os(ErrorKind::Register, SETTING, e))?,
         };
         Ok(Parts {
             fd,

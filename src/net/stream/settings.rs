@@ -102,7 +102,7 @@ impl Stream {
             }
             state.put(flag::UNREF, !keeps_running);
             let write_io = state.extra.as_ref().and_then(|extra| extra.write_io);
-            ([state.io, write_io], state.has(flag::WAITS))
+            ([state.transport.io(), write_io], state.has(flag::WAITS))
         };
         for io in watchers.into_iter().flatten() {
             io.set_ref(ev, keeps_running);
@@ -118,7 +118,7 @@ impl Stream {
         let watchers = self.change_to(ev, |state| {
             // Before it is connected there is none.
             state.extra().priority = priority;
-            [state.io, state.extra().write_io]
+            [state.transport.io(), state.extra().write_io]
         });
         let Some(watchers) = watchers else { return false };
         for io in watchers.into_iter().flatten() {
@@ -169,6 +169,7 @@ impl Stream {
             if state.has(flag::SHUT | flag::OVER | flag::ENDED) {
                 return false;
             }
+            state.unshare(&hub);
             let (mut input, mut output) = (state.input.take(), state.output.take());
             let is_ready = filter.is_ready();
             state.extra().chain.push(filter, input.as_deref_mut(), output.as_deref_mut());
@@ -196,6 +197,7 @@ impl Stream {
     pub fn pop_filter(self, ev: &mut EvLoop) -> Option<Box<dyn Filter>> {
         let hub = ev.local::<Hub>();
         self.change_to(ev, |state| {
+            state.unshare(&hub);
             let mut input = state.input.take().unwrap_or_else(|| hub.take_buffer());
             let mut output = state.output.take().unwrap_or_else(|| hub.take_buffer());
             let filter = state.extra().chain.pop(&mut input, &mut output);

@@ -199,7 +199,7 @@ fn has_work(state: &State) -> bool {
 fn ask(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, wants: Wants) {
     let (io, write_io) = {
         let state = cell.state.borrow();
-        (state.io, state.extra.as_ref().and_then(|extra| extra.write_io))
+        (state.transport.io(), state.extra.as_ref().and_then(|extra| extra.write_io))
     };
     let mut read = if wants.reads { Interest::READ } else { Interest::NONE };
     if wants.closes {
@@ -233,7 +233,7 @@ pub(super) fn mute(ev: &mut EvLoop, cell: &Rc<StreamCell>) {
     let (io, write_io) = {
         let mut state = cell.state.borrow_mut();
         state.clear(flag::ASKS);
-        (state.io, state.extra.as_ref().and_then(|extra| extra.write_io))
+        (state.transport.io(), state.extra.as_ref().and_then(|extra| extra.write_io))
     };
     for io in [io, write_io].into_iter().flatten() {
         // Asking for less is refused by nobody.

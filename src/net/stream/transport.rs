@@ -8,27 +8,30 @@ use std::rc::Rc;
 use rustix::net::Shutdown;
 
 use super::pair::End;
+use super::watched::Watched;
+use crate::Io;
 use crate::net::{Buffer, Chunk, socket};
 use crate::sys::sigpipe;
 
+#[derive(Default)]
 pub(super) enum Transport {
     /// There is none: not connected yet, or closed.
+    #[default]
     None,
-    Socket(Rc<OwnedFd>),
+    Socket(Rc<Watched>),
     /// A terminal, a pipe, or anything else that is read and written.
-    File(Rc<OwnedFd>),
+    File(Rc<Watched>),
     /// One to read and one to write.
     Files(Box<Files>),
     Pair(Box<End>),
 }
 
 pub(super) struct Files {
-    pub(super) read: Rc<OwnedFd>,
+    pub(super) read: Rc<Watched>,
     /// `None` when nothing is written any more.
-    pub(super) write: Option<Rc<OwnedFd>>,
+    pub(super) write: Option<Rc<Watched>>,
 }
 
-// Descriptors are shared with their watchers, which borrow them for system calls.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Transport>() == 16);
 
@@ -45,6 +48,15 @@ impl Transport {
         match self {
             Self::Socket(fd) | Self::File(fd) => Some(fd.as_fd()),
             Self::Files(files) => Some(files.read.as_fd()),
+            Self::None | Self::Pair(_) => None,
+        }
+    }
+
+    /// The watcher of that descriptor.
+    pub(super) fn io(&self) -> Option<Io> {
+        match self {
+            Self::Socket(watched) | Self::File(watched) => watched.io(),
+            Self::Files(files) => files.read.io(),
             Self::None | Self::Pair(_) => None,
         }
     }
@@ -263,7 +275,7 @@ fn load_front(from: &mut Buffer, most: usize) -> io::Result<()> {
     Ok(())
 }
 
-fn write_file(fd: &OwnedFd, from: &mut Buffer, most: usize) -> io::Result<usize> {
+fn write_file(fd: &Watched, from: &mut Buffer, most: usize) -> io::Result<usize> {
     load_front(from, most)?;
     let mut slice = [IoSlice::new(&[])];
     from.peek(most, &mut slice);

@@ -74,6 +74,13 @@ pub(super) fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
         return false;
     }
     let result = transport.write(output, len, None);
+    wrote(hub, state, now, len, result);
+    true
+}
+
+/// What becomes of a stream of which the system was given `len` bytes, all there are.
+#[inline]
+pub(super) fn wrote(hub: &Hub, state: &mut State, now: u64, len: usize, result: io::Result<usize>) {
     state.clear(flag::DIRTY | flag::BLOCKED);
     let written = match result {
         Ok(n) => n,
@@ -81,7 +88,7 @@ pub(super) fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
         Err(error) => {
             last_words(hub, state, now);
             fail_io(state, error, Direction::Write);
-            return true;
+            return;
         }
     };
     state.bytes_out += written as u64;
@@ -99,12 +106,12 @@ pub(super) fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
         }
         state.clear(flag::ABOVE);
     }
-    true
 }
 
 fn flush_some(hub: &Hub, state: &mut State, now: u64) {
     state.clear(flag::DIRTY | flag::BLOCKED);
     let limits = *state.limits();
+    state.unshare(hub);
     let mut output = state.output.take();
     let filtered = state.has_filters();
     if filtered {
