@@ -2,7 +2,8 @@
 
 use crate::sockets::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 #[test]
 fn a_run_inside_an_idle_watcher_invoked_outside_any_run_sleeps() {
@@ -127,18 +128,15 @@ fn a_notifier_that_says_true_while_its_watcher_is_being_started_is_heard() {
     let mut ev = live_ev();
     let count = Count::new();
     let (watcher, notifier) = ev.notifier(count.ups());
-    let (ready, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let over = Arc::new(AtomicUsize::new(0));
-    let wait_for = |counter: &AtomicUsize, round| {
-        while counter.load(Ordering::Acquire) < round {
-            std::thread::yield_now();
-        }
-    };
+    // Each waits asleep for the other: who only lets others run before it has its turn after all of them, and where
+    // there are many, thousands of times for milliseconds.
+    let (is_ready, ready) = mpsc::channel();
+    let (is_answered, answered) = mpsc::channel();
+    let (is_over, over) = mpsc::channel();
     let caller = {
-        let (ready, answered, over) = (ready.clone(), answered.clone(), over.clone());
         std::thread::spawn(move || {
-            for round in 1..=ROUNDS {
-                ready.store(round, Ordering::Release);
+            for _ in 0..ROUNDS {
+                is_ready.send(()).unwrap();
                 // From before the start until it is told that it will be heard.
                 let mut tries = 0;
                 while !notifier.notify() {
@@ -148,19 +146,19 @@ fn a_notifier_that_says_true_while_its_watcher_is_being_started_is_heard() {
                         std::thread::yield_now();
                     }
                 }
-                answered.store(round, Ordering::Release);
-                wait_for(&over, round);
+                is_answered.send(()).unwrap();
+                over.recv().unwrap();
             }
         })
     };
     for round in 1..=ROUNDS {
-        wait_for(&ready, round);
+        ready.recv().unwrap();
         watcher.start(&mut ev);
-        wait_for(&answered, round);
+        answered.recv().unwrap();
         ev.run_mode(Run::NoWait).unwrap();
         watcher.stop(&mut ev);
         assert_eq!(count.get(), round, "told that it would be heard, and was not");
-        over.store(round, Ordering::Release);
+        is_over.send(()).unwrap();
     }
     caller.join().unwrap();
 }

@@ -192,6 +192,22 @@ impl Count {
 /// A callback of any in-process kind that does nothing.
 pub fn nothing<E>(_: &mut EvLoop, _: E) {}
 
+/// Counts the waits of a loop that somebody has ended before `until`. A process that was given no time for long looks once
+/// more when it wakes up, which is nobody's doing.
+pub fn early_ends(ev: &mut EvLoop, until: Instant) -> Count {
+    let ends = Count::new();
+    let count = ends.clone();
+    ev.on_wait(
+        || {},
+        move || {
+            if Instant::now() < until {
+                count.up();
+            }
+        },
+    );
+    ends
+}
+
 /// Notes something in the loop itself, for closures that must be `Send` and cannot hold a [`Log`].
 pub fn trace(ev: &mut EvLoop, entry: &'static str) {
     ev.local::<RefCell<Vec<&'static str>>>().borrow_mut().push(entry);
