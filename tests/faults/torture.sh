@@ -88,7 +88,7 @@ serve() {
     [ -z "$port" ] || (converse "$kind" "$port")
     sleep 0.02
     kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 1000); do
+    for _ in $(seq 500); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.01
     done
