@@ -82,6 +82,8 @@ pub(super) mod conn_flag {
     pub(in super::super) const AWAY: u16 = 1 << 12;
     /// Something has happened to it while somebody up the stack goes on with it.
     pub(in super::super) const AGAIN: u16 = 1 << 13;
+    /// It is in the list of those that must take their output fast enough.
+    pub(in super::super) const PACED: u16 = 1 << 14;
 }
 
 /// A connection. There are thousands that do nothing: what those do not need is in boxes.

@@ -36,7 +36,11 @@ pub(super) fn watch(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
             return;
         }
         more.pace = Some(pace);
-        state.paced.push(at);
+        // It may be there still from the last time, which it is not every second that it leaves.
+        if !conn.has(conn_flag::PACED) {
+            conn.set(conn_flag::PACED);
+            state.paced.push(at);
+        }
         state.pace_timer.is_none()
     };
     if is_first {
@@ -57,11 +61,17 @@ fn look(ev: &mut EvLoop, service: &Rc<Service>) {
     list.retain(|&at| {
         let taken = at.stream.acknowledged(ev);
         let waits = at.stream.output_len(ev) > 0;
-        let verdict = judge(service, &mut service.state.borrow_mut(), at, now, taken, waits);
+        let mut state = service.state.borrow_mut();
+        let verdict = judge(service, &mut state, at, now, taken, waits);
+        let stays = verdict == Some(true);
+        if let Some(conn) = state.conn(at).filter(|_| !stays) {
+            conn.clear(conn_flag::PACED);
+        }
+        drop(state);
         if verdict == Some(false) {
             at.stream.reset(ev);
         }
-        verdict == Some(true)
+        stays
     });
     let idle = {
         let mut state = service.state.borrow_mut();
@@ -114,5 +124,40 @@ impl ServerOptions {
         self.min_write_rate = bytes_per_second;
         self.write_rate_grace = grace;
         self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::{Duration, EvLoop, ServerOptions, Service};
+    use crate::http::{Reply, Response, Routes};
+
+    #[test]
+    fn whoever_waits_again_and_again_is_in_the_list_once() {
+        let mut ev = EvLoop::new().unwrap();
+        let routes = Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+            reply.send(ev, Response::bytes("a/b", vec![b'x'; 1_000_000]))
+        });
+        let options = ServerOptions::new().min_write_rate(1, Duration::from_secs(60));
+        let server = options.unbound(&mut ev, routes).unwrap();
+        let (near, mut far) = UnixStream::pair().unwrap();
+        server.serve_fd(&mut ev, near).unwrap();
+        far.set_nonblocking(true).unwrap();
+        let service = Service::find(&mut ev, server).unwrap();
+        let mut buffer = vec![0; 64 * 1024];
+        for _ in 0..20 {
+            far.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+            let mut came = 0;
+            while came < 1_000_000 {
+                ev.turn(Some(Duration::ZERO)).unwrap();
+                came += far.read(&mut buffer).unwrap_or(0);
+            }
+            while far.read(&mut buffer).is_ok() {}
+        }
+        assert_eq!(service.state.borrow().paced.len(), 1);
     }
 }
