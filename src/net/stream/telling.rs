@@ -56,7 +56,7 @@ fn next_event(state: &mut State, from: &mut u32) -> Option<StreamEvent> {
         let what = 1_u16 << bit;
         let keeps = match what {
             news::RECEIVED => !may_tell_received(state),
-            news::EOF => !state.has(flag::READ),
+            news::EOF => !state.has(flag::READ) || waits_with_eof(state),
             _ => false,
         };
         if keeps {
@@ -110,6 +110,15 @@ fn next_event(state: &mut State, from: &mut u32) -> Option<StreamEvent> {
             _ => continue,
         });
     }
+}
+
+/// Whether the end is told later, for once: the handler has asked to be told again of what came before it, perhaps on behalf
+/// of the one that has followed it, to whom the end would be that of nothing.
+fn waits_with_eof(state: &mut State) -> bool {
+    let is_behind = state.news & news::RECEIVED != 0 && state.input_len() > 0;
+    let waits = is_behind && !state.has(flag::EOF_WAITS) && may_tell_received(state);
+    state.put(flag::EOF_WAITS, waits);
+    waits
 }
 
 /// Begins to close it where that is what the end of the input is for. Not right behind the handler, which
