@@ -129,7 +129,7 @@ pub(super) fn handler_in(
     drop(called);
     match result {
         Ok(Ok(())) => {
-            if driving::release_plainly(service, at) {
+            if driving::release_plainly(ev, service, at) {
                 return Step::Answered { more: true };
             }
             wake_waiting(ev, service);

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::completing::{Completing, record_of};
 use super::connection::{self, At, Phase, conn_flag};
-use super::exchange::{Answer, flag};
+use super::exchange::{Answer, Exchange, flag};
 use super::service::{Service, State};
 use super::{bodies, calling, ending, heads, preface, telling, times};
 use crate::EvLoop;
@@ -236,7 +236,7 @@ fn finish(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
 
 /// What [`finish`] and [`release`] come to for most requests: the reply is written, nothing of the request is left,
 /// and nobody is to be told. Says whether it was one of those.
-pub(super) fn release_plainly(service: &Service, at: At) -> bool {
+pub(super) fn release_plainly(ev: &EvLoop, service: &Service, at: At) -> bool {
     const RIGHT: u32 = flag::BODY_DONE;
     const WRONG: u32 = flag::CLOSES | flag::HANDLER_TIMED;
     if service.has_dropped() {
@@ -250,13 +250,16 @@ pub(super) fn release_plainly(service: &Service, at: At) -> bool {
     let Some(conn) = state.conns.get_mut(at.index as usize).filter(|conn| conn.is_at(at)) else {
         return false;
     };
-    if conn.has(conn_flag::DEAF | conn_flag::LOUD) {
+    // A handler may have stopped the server behind its reply.
+    if conn.has(conn_flag::DEAF | conn_flag::LOUD | conn_flag::ENDING) {
         return false;
     }
+    let now = ev.now_nanos();
     let is_plain = conn.exchange.as_deref_mut().is_some_and(|exchange| {
         let is_plain = exchange.answer == Answer::Done
             && exchange.flags & (RIGHT | WRONG) == RIGHT
-            && exchange.hooks.is_none();
+            && exchange.hooks.is_none()
+            && !was_slow(exchange, now);
         if is_plain {
             exchange.reset();
         }
@@ -273,6 +276,11 @@ pub(super) fn release_plainly(service: &Service, at: At) -> bool {
     true
 }
 
+/// Whether a request took so long that the time between requests has to begin anew.
+fn was_slow(exchange: &Exchange, now: u64) -> bool {
+    now.saturating_sub(exchange.started) >= SLOW
+}
+
 /// The exchange is over, and the connection goes on.
 pub(super) fn release(
     ev: &mut EvLoop,
@@ -285,7 +293,7 @@ pub(super) fn release(
     let was_deaf = conn.has(conn_flag::DEAF);
     let Some(mut exchange) = conn.exchange.take() else { return Step::Wait };
     let handler_timed = exchange.has(flag::HANDLER_TIMED);
-    let was_slow = ev.now_nanos().saturating_sub(exchange.started) >= SLOW;
+    let was_slow = was_slow(&exchange, ev.now_nanos());
     let hooks = exchange.hooks.take();
     let told = hooks.is_some();
     if told {

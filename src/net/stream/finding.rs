@@ -10,6 +10,8 @@ use super::cell::{State, StreamCell, flag};
 use super::hub::Hub;
 use super::{Stream, WRITING, Written};
 use crate::net::Buffer;
+#[cfg(feature = "http-server")]
+use crate::net::Reason;
 use crate::{Error, ErrorKind, EvLoop, Result};
 
 impl Stream {
@@ -52,7 +54,8 @@ impl Stream {
         Some(result)
     }
 
-    /// Works on what has come, where it is; `None` if nothing waits there. `work` must not call anybody.
+    /// Works on what has come, where it is; `None` if nothing waits there, or its owner has closed the stream: whoever
+    /// does that wants no more of it. `work` must not call anybody.
     #[cfg(feature = "http-server")]
     #[inline]
     pub(crate) fn with_input<T>(
@@ -63,6 +66,9 @@ impl Stream {
         let hub = ev.local_if_made::<Hub>()?;
         let worked = hub.with(self, |cell| {
             let mut state = cell.state.borrow_mut();
+            if state.has(flag::OVER) && state.reason == Some(Reason::Local) {
+                return None;
+            }
             let input = state.input.as_deref_mut().filter(|input| !input.is_empty())?;
             let result = work(input);
             let is_freed = super::input::taken(hub, &mut state);

@@ -1,0 +1,415 @@
+// Many requests on one connection, in any order and cut anywhere: each is answered once, in its turn, by the handler it is
+// for, and nobody is called behind the end.
+
+use crate::talking::*;
+use evloop::net::{Chunk, Stream, StreamEvent};
+
+/// Numbers that are as good as random, and the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 11) % n as u64).unwrap()
+    }
+}
+
+/// What is asked, and what has to be answered: that is all a client knows.
+struct Asked {
+    bytes: String,
+    method: &'static str,
+    status: u16,
+    body: String,
+    /// Nothing is answered behind it.
+    is_last: bool,
+    /// A handler is called for it.
+    is_told: bool,
+}
+
+impl Asked {
+    fn any(dice: &mut Dice, number: usize) -> Self {
+        let path = |place: &str| format!("/{place}?{number}");
+        let mut body = number.to_string();
+        let mut asked = Self {
+            bytes: String::new(),
+            method: "GET",
+            status: 200,
+            body: body.clone(),
+            is_last: false,
+            is_told: true,
+        };
+        match dice.below(34) {
+            0..=5 => asked.bytes = get(&path("now")),
+            6 => asked.bytes = get(&path("later")),
+            7 => asked.bytes = get(&path("deferred")),
+            8 => asked.bytes = get(&path("nested")),
+            9 => asked.bytes = get(&path("streamed")),
+            10 => asked.bytes = get(&path("of/any/pattern")),
+            11 => {
+                asked.method = "HEAD";
+                asked.bytes = request("HEAD", &path("now"), "", "");
+                asked.body = String::new();
+            }
+            12..=17 => {
+                body = "b".repeat(dice.below(3) * dice.below(2000));
+                asked.bytes = if dice.below(2) == 0 {
+                    post(&path("echo"), &body)
+                } else {
+                    let (one, two) = body.split_at(dice.below(body.len() + 1));
+                    let pieces: Vec<&str> = [one, two].into_iter().filter(|piece| !piece.is_empty()).collect();
+                    let chunks = chunks(&pieces);
+                    request("POST", &path("echo"), "Transfer-Encoding: chunked\r\n", &format!("{chunks}0\r\n\r\n"))
+                };
+                asked.body = body;
+            }
+            18 | 19 => {
+                body = "e".repeat(1 + dice.below(100));
+                let fields = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
+                asked.bytes = request("POST", &path("echo"), &fields, &body);
+                asked.body = body;
+            }
+            20 | 21 => asked.bytes = post(&path("ignored"), &"i".repeat(dice.below(3000))),
+            22 | 23 => {
+                body = "t".repeat(dice.below(3000));
+                asked.bytes = post(&path("taken"), &body);
+                asked.body = body;
+            }
+            24 => {
+                asked.bytes = post(&path("nowhere"), &"n".repeat(dice.below(300)));
+                (asked.status, asked.body, asked.is_told) = (404, "404 Not Found\n".to_owned(), false);
+            }
+            25 => {
+                asked.bytes = request("DELETE", &path("now"), "", "");
+                (asked.status, asked.body) = (405, "405 Method Not Allowed\n".to_owned());
+                asked.is_told = false;
+            }
+            26 | 27 => {
+                let place = if dice.below(2) == 0 { "panics" } else { "drops" };
+                asked.bytes = get(&path(place));
+                (asked.status, asked.body) = (500, "500 Internal Server Error\n".to_owned());
+            }
+            28 => asked.bytes = get(&path("answers_and_panics")),
+            29 => asked.bytes = format!("\r\n{}", get(&path("now"))),
+            30 => asked.bytes = get(&path("completed")),
+            31 => {
+                asked.bytes = request("GET", &path("now"), "Connection: close\r\n", "");
+                asked.is_last = true;
+            }
+            32 => {
+                asked.bytes = "NO REQUEST\r\n\r\n".to_owned();
+                (asked.status, asked.body) = (400, "400 Bad Request\n".to_owned());
+                (asked.is_last, asked.is_told) = (true, false);
+            }
+            _ => {
+                asked.bytes = request("GET", &path("up"), "Connection: upgrade\r\nUpgrade: echo\r\n", "");
+                (asked.status, asked.body, asked.is_last) = (101, String::new(), true);
+            }
+        }
+        asked
+    }
+}
+
+/// Panics without a word on the terminal.
+fn fails() {
+    std::panic::resume_unwind(Box::new("on purpose"));
+}
+
+/// All the ways to answer with what stands behind the `?`, each noted.
+fn answering(told: &Log<String>, completed: &Rc<Cell<usize>>) -> Routes {
+    let noting = |told: &Log<String>| {
+        let told = told.clone();
+        move |request: &Request| {
+            let number = request.query().unwrap_or_default().to_owned();
+            told.push(number.clone());
+            number
+        }
+    };
+    let mut routes = Routes::new();
+    let note = noting(told);
+    let now = move |ev: &mut EvLoop, request: Request, reply: Reply| reply.text(ev, note(&request));
+    routes = routes.get("/now", now);
+    let note = noting(told);
+    let pattern = move |ev: &mut EvLoop, request: Request, reply: Reply| reply.text(ev, note(&request));
+    routes = routes.get("/of/{what}/pattern", pattern);
+    let note = noting(told);
+    routes = routes.get("/later", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let number = note(&request);
+        ev.after(Duration::ZERO, move |ev| reply.text(ev, number).unwrap());
+    });
+    let note = noting(told);
+    routes = routes.get("/deferred", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let number = note(&request);
+        ev.defer(move |ev| reply.text(ev, number).unwrap());
+    });
+    let note = noting(told);
+    routes = routes.get("/nested", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let number = note(&request);
+        turn(ev);
+        reply.text(ev, number)?;
+        turn(ev);
+        Ok::<(), Error>(())
+    });
+    let note = noting(told);
+    routes = routes.get("/streamed", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let number = note(&request);
+        let stream = reply.stream(ev, BodyLength::Unknown)?;
+        ev.defer(move |ev| {
+            stream.write(ev, number).unwrap();
+            stream.end(ev).unwrap();
+        });
+        Ok::<(), Error>(())
+    });
+    let note = noting(told);
+    routes = routes.post("/echo", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        note(&request);
+        reply.text(ev, request.body())
+    });
+    let note = noting(told);
+    let ignored = move |ev: &mut EvLoop, request: Request, reply: Reply| reply.text(ev, note(&request));
+    routes = routes.streaming(Method::POST, "/ignored", ignored);
+    let note = noting(told);
+    routes = routes.streaming(
+        Method::POST,
+        "/taken",
+        move |ev: &mut EvLoop, request: Request, reply: Reply| {
+            note(&request);
+            let (mut all, mut reply) = (Vec::new(), Some(reply));
+            request.receive(ev, move |ev, _, event| match event {
+                BodyEvent::Data(data) => {
+                    for chunk in data.chunks() {
+                        let Chunk::Bytes(bytes) = chunk else { panic!("bytes") };
+                        all.extend_from_slice(bytes);
+                    }
+                    data.clear();
+                }
+                BodyEvent::End(_) => reply.take().unwrap().text(ev, &all).unwrap(),
+                _ => panic!("the whole body comes"),
+            })?;
+            Ok::<(), Error>(())
+        },
+    );
+    let note = noting(told);
+    routes = routes.get("/panics", move |_: &mut EvLoop, request: Request, _: Reply| {
+        note(&request);
+        fails();
+    });
+    let note = noting(told);
+    routes = routes.get("/drops", move |_: &mut EvLoop, request: Request, _: Reply| {
+        note(&request);
+    });
+    let note = noting(told);
+    routes = routes.get("/answers_and_panics", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        reply.text(ev, note(&request)).unwrap();
+        fails();
+    });
+    let note = noting(told);
+    let count = Rc::clone(completed);
+    routes = routes.get("/completed", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let count = Rc::clone(&count);
+        reply.on_completed(move |_, _| count.set(count.get() + 1));
+        reply.text(ev, note(&request))
+    });
+    let note = noting(told);
+    routes.get("/up", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        note(&request);
+        let stream = reply.upgrade(ev, "echo")?;
+        let (mut is_told, mut has_ended) = (false, false);
+        stream.set_handler(ev, move |ev, stream, event| {
+            is_told |= matches!(event, StreamEvent::Received(_));
+            has_ended |= matches!(event, StreamEvent::Eof { .. });
+            assert!(!has_ended || is_told || stream.input_len(ev) == 0);
+            stream.forward(ev, stream, usize::MAX);
+            if has_ended && stream.input_len(ev) == 0 {
+                stream.close_after_flush(ev);
+            }
+        });
+        Ok::<(), Error>(())
+    })
+}
+
+/// One connection that asks for what the dice say, cut as they say.
+fn one_sequence(ev: &mut EvLoop, server: Server, told: &Log<String>, dice: &mut Dice) {
+    let count = 1 + dice.below(24);
+    let mut asked: Vec<Asked> = (0..count).map(|number| Asked::any(dice, number)).collect();
+    if let Some(last) = asked.iter().position(|asked| asked.is_last) {
+        // What stands behind it is heard by nobody, or by whoever has taken over.
+        asked.truncate(last + 2);
+    }
+    let bytes: String = asked.iter().map(|asked| asked.bytes.as_str()).collect();
+    let mut client = Client::new(ev, server);
+    let piece = if bytes.len() < 500 { 1 } else { [50, 200, 3000, 100_000][dice.below(4)] };
+    let mut left = bytes.as_bytes();
+    while !left.is_empty() && client.is_open() {
+        let n = (1 + dice.below(piece)).min(left.len());
+        left = &left[client.push(&left[..n])..];
+        for _ in 0..dice.below(3) {
+            turn(ev);
+        }
+    }
+    let ends_early = dice.below(3) == 0;
+    if ends_early {
+        client.finish();
+    }
+    let mut expected = Vec::new();
+    let mut is_over = false;
+    for (number, this) in asked.iter().enumerate() {
+        if this.is_told {
+            expected.push(number.to_string());
+        }
+        let mut answer = client.reply_to(ev, this.method);
+        while answer.status == 100 {
+            assert!(this.bytes.contains("Expect"));
+            answer = client.reply_to(ev, this.method);
+        }
+        let found = (answer.status, answer.text(), answer.is_whole);
+        assert_eq!(found, (this.status, this.body.as_str(), true), "{number}: {}", this.bytes);
+        if answer.status == 101 {
+            if !ends_early {
+                client.finish();
+            }
+            let behind: String = asked[number + 1..].iter().map(|asked| asked.bytes.as_str()).collect();
+            let (rest, end) = client.rest(ev);
+            assert_eq!((String::from_utf8(rest).unwrap(), end), (behind, End::Orderly));
+        }
+        is_over = this.is_last;
+        assert_eq!(answer.closes(), is_over && answer.status != 101, "{number}: {}", this.bytes);
+        if is_over {
+            break;
+        }
+    }
+    if is_over {
+        client.ends(ev);
+    } else if ends_early {
+        assert_eq!(client.ends(ev), End::Orderly);
+    } else {
+        client.hears_nothing(ev);
+    }
+    drop(client);
+    until(ev, |ev| ev.stream_count() == 0);
+    assert_eq!(told.take(), expected);
+}
+
+/// Servers that go each its own way: with hooks or without, with limits, one request at a time.
+fn kinds() -> Vec<(ServerOptions, bool)> {
+    let options = ServerOptions::new;
+    vec![
+        (options(), false),
+        (options().pipelined_per_turn(1), false),
+        (options().pipelined_per_turn(3).write_limits(1, 1 << 20), false),
+        (options().write_limits(1, 1 << 20), true),
+        (options(), true),
+    ]
+}
+
+#[test]
+fn whatever_is_asked_in_whatever_order_and_pieces_is_answered_once_and_in_turn() {
+    for (kind, (options, is_hooked)) in kinds().into_iter().enumerate() {
+        let mut ev = ev();
+        let (told, completed) = (Log::new(), Rc::new(Cell::new(0)));
+        let mut routes = answering(&told, &completed);
+        let over = Rc::new(Cell::new(0));
+        if is_hooked {
+            let count = Rc::clone(&over);
+            routes = routes
+                .before(|_, _, reply| Some(reply))
+                .on_completed(move |_, _| count.set(count.get() + 1));
+        }
+        let server = serve_with(&mut ev, options, routes);
+        for case in 0..CASES {
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (kind as u64) << 32 ^ case << 7 | 1);
+            one_sequence(&mut ev, server, &told, &mut dice);
+        }
+        ev.verify();
+        let begun = server.stats(&ev).requests;
+        if is_hooked {
+            assert_eq!(over.get() as u64, begun);
+        }
+    }
+}
+
+/// How many connections each kind of server has.
+const CASES: u64 = 60;
+
+#[test]
+fn behind_a_handler_that_has_stopped_the_server_no_other_is_called() {
+    let mut ev = ev();
+    let count = Rc::new(Cell::new(0));
+    let calls = Rc::clone(&count);
+    let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        calls.set(calls.get() + 1);
+        let server = reply.server();
+        reply.text(ev, "once").unwrap();
+        server.stop_now(ev);
+    });
+    let (server, mut client) = one_client(&mut ev, routes);
+    client.send(get("/").repeat(3));
+    client.rest(&mut ev);
+    settle(&mut ev);
+    assert_eq!((count.get(), server.exists(&ev)), (1, false));
+}
+
+#[test]
+fn behind_a_handler_that_has_closed_its_connection_no_other_is_called() {
+    for closes in [Stream::close_now, Stream::reset] as [fn(Stream, &mut EvLoop); 2] {
+        let mut ev = ev();
+        let count = Rc::new(Cell::new(0));
+        let calls = Rc::clone(&count);
+        let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+            calls.set(calls.get() + 1);
+            let stream = reply.connection().stream();
+            reply.text(ev, "once").unwrap();
+            closes(stream, ev);
+        });
+        let (server, mut client) = one_client(&mut ev, routes);
+        client.send(get("/").repeat(3));
+        client.rest(&mut ev);
+        settle(&mut ev);
+        assert_eq!((count.get(), server.connections(&ev).len()), (1, 0));
+    }
+}
+
+#[test]
+fn a_handler_that_has_run_the_loop_for_long_leaves_the_whole_time_for_the_next_request() {
+    let mut ev = ev();
+    let routes = hello().get("/long", move |ev: &mut EvLoop, _, reply: Reply| {
+        let end = ev.now() + Duration::from_secs(100);
+        ev.after(Duration::from_secs(100), |_| {});
+        while ev.now() < end {
+            ev.turn(Some(Duration::from_secs(100))).unwrap();
+        }
+        reply.text(ev, "long")
+    });
+    let options = ServerOptions::new().idle_timeout(Some(Duration::from_secs(10)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+    assert_eq!(client.ask(&mut ev, get("/long")).text(), "long");
+    pass(&mut ev, Duration::from_secs(9));
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+}
+
+#[test]
+fn who_takes_a_connection_over_is_told_what_came_before_its_end_first() {
+    let mut ev = ev();
+    let log = Log::new();
+    let told = log.clone();
+    let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        let (stream, told) = (reply.upgrade(ev, "echo")?, told.clone());
+        stream.set_handler(ev, move |ev, stream, event| match event {
+            StreamEvent::Received(_) => told.push(String::from_utf8(stream.take_all(ev)).unwrap()),
+            StreamEvent::Eof { .. } => {
+                told.push("the end".to_owned());
+                stream.close_now(ev);
+            }
+            _ => {}
+        });
+        Ok::<(), Error>(())
+    });
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(request("GET", "/", "Connection: upgrade\r\nUpgrade: echo\r\n", "and more"));
+    client.finish();
+    assert_eq!(client.reply(&mut ev).status, 101);
+    until(&mut ev, |ev| ev.stream_count() == 0);
+    assert_eq!(log.take(), ["and more", "the end"]);
+}
