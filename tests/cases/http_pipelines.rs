@@ -2,7 +2,7 @@
 // for, and nobody is called behind the end.
 
 use crate::talking::*;
-use evloop::net::{Chunk, Stream, StreamEvent};
+use evloop::net::{Buffer, Chunk, Filter, FilterError, Pass, Stream, StreamEvent, Verdict};
 
 /// Numbers that are as good as random, and the same each time.
 struct Dice(u64);
@@ -291,21 +291,62 @@ fn one_sequence(ev: &mut EvLoop, server: Server, told: &Log<String>, dice: &mut 
     assert_eq!(told.take(), expected);
 }
 
-/// Servers that go each its own way: with hooks or without, with limits, one request at a time.
-fn kinds() -> Vec<(ServerOptions, bool)> {
+/// A server that goes a way of its own.
+struct Kind {
+    options: ServerOptions,
+    /// Hooks are called for each request.
+    is_hooked: bool,
+    /// There is a filter beneath.
+    is_filtered: bool,
+}
+
+fn kinds() -> Vec<Kind> {
+    let kind = |is_hooked, is_filtered, options| Kind { options, is_hooked, is_filtered };
     let options = ServerOptions::new;
     vec![
-        (options(), false),
-        (options().pipelined_per_turn(1), false),
-        (options().pipelined_per_turn(3).write_limits(1, 1 << 20), false),
-        (options().write_limits(1, 1 << 20), true),
-        (options(), true),
+        kind(false, false, options()),
+        kind(false, false, options().pipelined_per_turn(1)),
+        kind(false, false, options().pipelined_per_turn(3).write_limits(1, 1 << 20)),
+        kind(false, true, options()),
+        kind(true, false, options()),
+        kind(true, true, options().write_limits(1, 1 << 20)),
     ]
+}
+
+/// A filter through which all goes as it is.
+struct Through;
+
+impl Through {
+    fn move_on(from: &mut Buffer, to: &mut Buffer, pass: &Pass) -> Verdict {
+        from.move_to(pass.limit, to);
+        if from.is_empty() { Verdict::Ok } else { Verdict::More }
+    }
+}
+
+impl Filter for Through {
+    fn receive(
+        &mut self,
+        from: &mut Buffer,
+        to: &mut Buffer,
+        pass: &Pass,
+    ) -> std::result::Result<Verdict, FilterError> {
+        Ok(Self::move_on(from, to, pass))
+    }
+
+    fn send(
+        &mut self,
+        from: &mut Buffer,
+        to: &mut Buffer,
+        pass: &Pass,
+    ) -> std::result::Result<Verdict, FilterError> {
+        Ok(Self::move_on(from, to, pass))
+    }
 }
 
 #[test]
 fn whatever_is_asked_in_whatever_order_and_pieces_is_answered_once_and_in_turn() {
-    for (kind, (options, is_hooked)) in kinds().into_iter().enumerate() {
+    for (number, kind) in kinds().into_iter().enumerate() {
+        let Kind { options, is_hooked, is_filtered } = kind;
         let mut ev = ev();
         let (told, completed) = (Log::new(), Rc::new(Cell::new(0)));
         let mut routes = answering(&told, &completed);
@@ -316,9 +357,16 @@ fn whatever_is_asked_in_whatever_order_and_pieces_is_answered_once_and_in_turn()
                 .before(|_, _, reply| Some(reply))
                 .on_completed(move |_, _| count.set(count.get() + 1));
         }
+        if is_filtered {
+            routes = routes.on_connection(|ev, connection, event| {
+                if let ConnectionEvent::Opened = event {
+                    connection.stream().push_filter(ev, Box::new(Through)).unwrap();
+                }
+            });
+        }
         let server = serve_with(&mut ev, options, routes);
         for case in 0..CASES {
-            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (kind as u64) << 32 ^ case << 7 | 1);
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (number as u64) << 32 ^ case << 7 | 1);
             one_sequence(&mut ev, server, &told, &mut dice);
         }
         ev.verify();
@@ -330,7 +378,7 @@ fn whatever_is_asked_in_whatever_order_and_pieces_is_answered_once_and_in_turn()
 }
 
 /// How many connections each kind of server has.
-const CASES: u64 = 60;
+const CASES: u64 = 50;
 
 #[test]
 fn behind_a_handler_that_has_stopped_the_server_no_other_is_called() {
@@ -413,3 +461,49 @@ fn who_takes_a_connection_over_is_told_what_came_before_its_end_first() {
     until(&mut ev, |ev| ev.stream_count() == 0);
     assert_eq!(log.take(), ["and more", "the end"]);
 }
+
+#[test]
+fn many_at_once_are_answered_each_in_its_turn() {
+    for (number, kind) in kinds().into_iter().enumerate() {
+        let mut ev = ev();
+        let (told, completed) = (Log::new(), Rc::new(Cell::new(0)));
+        let mut routes = answering(&told, &completed);
+        if kind.is_hooked {
+            routes = routes.before(|_, _, reply| Some(reply));
+        }
+        let server = serve_with(&mut ev, kind.options, routes);
+        let mut dice = Dice(0x2545_f491_4f6c_dd1d ^ number as u64);
+        let mut clients: Vec<(Client, Vec<Asked>, Vec<u8>)> = Vec::new();
+        for _ in 0..CROWD {
+            let asked = (0..20).map(|number| Asked::any(&mut dice, number));
+            let asked: Vec<Asked> = asked.filter(|asked| !asked.is_last).collect();
+            let bytes = asked.iter().flat_map(|asked| asked.bytes.bytes()).collect();
+            clients.push((Client::new(&mut ev, server), asked, bytes));
+        }
+        while clients.iter().any(|(_, _, left)| !left.is_empty()) {
+            for (client, _, left) in &mut clients {
+                let n = (1 + dice.below(2000)).min(left.len());
+                let sent = client.push(&left[..n]);
+                left.drain(..sent);
+            }
+            turn(&mut ev);
+        }
+        let mut expected = 0;
+        for (client, asked, _) in &mut clients {
+            for this in asked.iter() {
+                expected += usize::from(this.is_told);
+                let mut answer = client.reply_to(&mut ev, this.method);
+                while answer.status == 100 {
+                    answer = client.reply_to(&mut ev, this.method);
+                }
+                let found = (answer.status, answer.text(), answer.is_whole);
+                assert_eq!(found, (this.status, this.body.as_str(), true), "{}", this.bytes);
+            }
+            client.hears_nothing(&mut ev);
+        }
+        assert_eq!((told.take().len(), server.stats(&ev).connections), (expected, CROWD));
+    }
+}
+
+/// How many connections there are at once.
+const CROWD: usize = 20;
