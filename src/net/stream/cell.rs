@@ -273,8 +273,12 @@ pub(super) mod flag {
     /// What the watcher asks for, for that.
     pub(in super::super) const ASKS_CLOSE: u64 = 1 << 38;
     pub(in super::super) const ASKS_URGENT: u64 = 1 << 39;
+    /// The system holds back what does not fill a segment, as long as a file is sent.
+    pub(in super::super) const CORKED: u64 = 1 << 40;
+    /// It is not told to: the owner has said what it is to do, or it is nothing that can.
+    pub(in super::super) const OWN_CORK: u64 = 1 << 41;
     /// The end waits for what has come once more before it.
-    pub(in super::super) const EOF_WAITS: u64 = 1 << 40;
+    pub(in super::super) const EOF_WAITS: u64 = 1 << 42;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }
