@@ -227,8 +227,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// None of the bytes was taken then. [`ErrorKind::Full`] if the output would be above its
-    /// [hard limit](Self::set_write_limits); [`ErrorKind::Closed`] if the stream is closed, is being closed,
+    /// None of the bytes was taken then. [`ErrorKind::Full`](crate::ErrorKind::Full) if the output would be above its
+    /// [hard limit](Self::set_write_limits); [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the stream is closed, is being closed,
     /// or was [shut](Self::shutdown_write).
     pub fn write(self, ev: &mut EvLoop, bytes: impl AsRef<[u8]>) -> Result<Written> {
         let bytes = bytes.as_ref();
@@ -284,11 +284,11 @@ impl Stream {
     /// piece by piece as it leaves. It does not count against the hard limit.
     ///
     /// Many streams may send from one file at a time. Should it have become shorter than the part when its
-    /// turn comes, the stream fails with [`ErrorKind::Io`], rather than send something else.
+    /// turn comes, the stream fails with [`ErrorKind::Io`](crate::ErrorKind::Io), rather than send something else.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a part that cannot be; else as for [`write_owned`](Self::write_owned).
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a part that cannot be; else as for [`write_owned`](Self::write_owned).
     pub fn write_file(
         self,
         ev: &mut EvLoop,
