@@ -24,6 +24,7 @@
 
 mod epoll;
 mod poll;
+mod table;
 
 use std::fmt;
 use std::io;
@@ -34,6 +35,8 @@ use rustix::event::epoll::{Event, EventData, EventFlags};
 
 use crate::Interest;
 use crate::sys::wake::Bell;
+
+pub(crate) use table::lengthen;
 
 /// How long to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

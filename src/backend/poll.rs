@@ -5,9 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
-use super::{Poller, Reports, Wait, bits_of};
+use super::{Poller, Reports, Wait, bits_of, lengthen};
 use crate::Interest;
-use crate::engine::lengthen;
 use crate::sys::poll::PollSet;
 use crate::sys::wake::Bell;
 

@@ -20,6 +20,7 @@ use std::rc::Rc;
 
 use super::tenants::{IoSlot, Kind};
 use super::{Band, EvLoop, Head, Key};
+use crate::backend::lengthen;
 use crate::event::{Events, Interest};
 use crate::{Error, ErrorKind, Result};
 
@@ -61,16 +62,6 @@ impl Entry {
         is_changed: false,
         rearm: false,
     };
-}
-
-/// Lengthens a table of descriptors. By a quarter at least, so that it is not moved each time, and not to twice its length:
-/// half of that would be memory of nobody.
-pub(crate) fn lengthen<T: Clone>(table: &mut Vec<T>, len: usize, vacant: T) {
-    if len > table.capacity() {
-        let more = (len - table.len()).max(table.len() / 4).max(64);
-        table.reserve_exact(more);
-    }
-    table.resize(len, vacant);
 }
 
 /// What a caller is told when the system does not want to watch something.

@@ -59,7 +59,6 @@ pub(crate) use clock::Mock;
 #[cfg(feature = "test-util")]
 pub(crate) use clock::nanos_since_1970;
 pub(crate) use clock::{NEVER, nanos, system_time};
-pub(crate) use fds::lengthen;
 pub(crate) use heap::Deadline;
 pub(crate) use pending::{Band, Pend};
 pub(crate) use remote::{Caller, Shared};
