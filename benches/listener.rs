@@ -8,6 +8,8 @@
 mod descriptors;
 
 use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -48,9 +50,8 @@ impl Place {
             listener.set_nonblocking(true).expect("a socket that does not block");
             (Self::Tcp(listener.local_addr().expect("a port")), listener.into())
         } else {
-            let path =
-                std::env::temp_dir().join(format!("evloop-bench-listener-{}", std::process::id()));
-            let _ = std::fs::remove_file(&path);
+            let name = format!("evloop-listener-{:016x}", RandomState::new().hash_one(kind));
+            let path = std::env::temp_dir().join(name);
             let listener = UnixListener::bind(&path).expect("a listener");
             listener.set_nonblocking(true).expect("a socket that does not block");
             (Self::Unix(path), listener.into())

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::cell::Cell;
+#[path = "suite/names.rs"]
+mod names;
+
 use std::fs::File;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::ops::Range;
@@ -12,6 +14,7 @@ use std::time::Duration;
 
 use evloop::ErrorKind;
 use evloop::net::{Buffer, Chunk, Eol, Line, LineTooLong, Shared};
+use names::temporary;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -39,11 +42,7 @@ fn contents(buffer: &Buffer) -> Vec<u8> {
 /// A file without a name and what stands in it.
 fn file() -> (Arc<File>, Vec<u8>) {
     let bytes: Vec<u8> = (0..FILE).map(|n| ALPHABET[n * 7 % ALPHABET.len()]).collect();
-    thread_local!(static MADE: Cell<u32> = const { Cell::new(0) });
-    let nth = MADE.replace(MADE.get() + 1);
-    let name =
-        format!("evloop-buffer-{}-{:?}-{nth}", std::process::id(), std::thread::current().id());
-    let path = std::env::temp_dir().join(name);
+    let path = temporary("buffer");
     std::fs::write(&path, &bytes).unwrap();
     let file = File::options().read(true).write(true).open(&path).unwrap();
     std::fs::remove_file(path).unwrap();

@@ -188,7 +188,7 @@ fn a_signal_that_killed_is_told() {
 }
 
 fn a_dumped_core_is_told() {
-    let place = std::env::temp_dir().join(format!("evloop-core-{}", std::process::id()));
+    let place = temporary("core");
     std::fs::create_dir_all(&place).unwrap();
     std::env::set_current_dir(&place).unwrap();
     allow_cores();

@@ -8,6 +8,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "suite/names.rs"]
+mod names;
+
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -852,24 +855,21 @@ fn work(backend: Backend) -> String {
 
 #[cfg(feature = "stat")]
 mod files {
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use evloop::Stat;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::names::temporary;
 
     /// A file of its own, removed at the end.
     struct Scratch(PathBuf);
 
     impl Scratch {
         fn new() -> Self {
-            static NUMBER: AtomicUsize = AtomicUsize::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("evloop-faults-{}-{number}", std::process::id());
-            let path = std::fs::canonicalize(std::env::temp_dir()).unwrap().join(name);
+            let path = temporary("faults");
             std::fs::write(&path, "").unwrap();
-            Self(path)
+            // Below a symbolic link everything is polled.
+            Self(std::fs::canonicalize(path).unwrap())
         }
 
         fn append(&self) {

@@ -14,19 +14,17 @@ suite::on!(poll: http_files, http_file_parts, http_file_paths, http_file_changes
 mod tree {
     use std::fs;
     use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use evloop::http::Files;
+
+    use crate::suite::temporary;
 
     /// A directory that is removed at the end, with another one in it that is served.
     pub struct Tree(PathBuf);
 
     impl Tree {
         pub fn new() -> Self {
-            static NUMBER: AtomicUsize = AtomicUsize::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("evloop-files-{}-{number}", std::process::id());
-            let tree = Self(std::env::temp_dir().join(name));
+            let tree = Self(temporary("files"));
             fs::create_dir_all(tree.root()).unwrap();
             fs::write(tree.0.join("secret"), "secret").unwrap();
             tree

@@ -12,17 +12,15 @@ suite::on!(poll: http_forms, http_forms_streamed, http_cookies);
 
 mod files {
     use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::suite::temporary;
 
     /// A directory of its own, which is removed at the end.
     pub struct Folder(PathBuf);
 
     impl Folder {
         pub fn new() -> Self {
-            static NUMBER: AtomicUsize = AtomicUsize::new(0);
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = format!("evloop-forms-{}-{number}", std::process::id());
-            let path = std::env::temp_dir().join(name);
+            let path = temporary("forms");
             std::fs::create_dir(&path).expect("a directory of our own");
             Self(path)
         }

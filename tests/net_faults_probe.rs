@@ -10,6 +10,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "suite/names.rs"]
+mod names;
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
@@ -27,6 +30,7 @@ use evloop::net::{
     StreamEvent,
 };
 use evloop::{Backend, Break, Error, EvLoop, Result};
+use names::temporary;
 
 type Scenario = fn(Backend) -> String;
 
@@ -240,11 +244,6 @@ fn converse(peer: File, bytes: &[u8]) -> &'static str {
     hear(peer, bytes)
 }
 
-fn scratch() -> PathBuf {
-    let name = format!("evloop-net-faults-{}-{:?}", std::process::id(), thread::current().id());
-    std::env::temp_dir().join(name)
-}
-
 /// A server, and what is said to it on a thread. The listener is closed when as many streams have ended.
 fn serve(
     backend: Backend,
@@ -317,7 +316,7 @@ fn gather(backend: Backend) -> String {
 
 fn file(backend: Backend) -> String {
     let send = |ev: &mut EvLoop, stream: Stream| {
-        let path = scratch();
+        let path = temporary("net-faults");
         std::fs::write(&path, payload(length())).unwrap();
         let file = Arc::new(File::open(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
@@ -507,7 +506,7 @@ fn listen(backend: Backend) -> String {
 /// The file is gone afterwards, whatever fails.
 fn listen_unix(backend: Backend) -> String {
     let mut ev = ev(backend);
-    let path = scratch();
+    let path = temporary("net-faults");
     mark();
     let said = match ev.listen(Address::unix(&path).unwrap(), |_, _| {}) {
         Ok(listener) => {
@@ -600,7 +599,7 @@ fn dial_name(backend: Backend) -> String {
 }
 
 fn dial_unix(backend: Backend) -> String {
-    let path = scratch();
+    let path = temporary("net-faults");
     let listener = UnixListener::bind(&path).unwrap();
     let to = Address::unix(&path).unwrap();
     let said = dials(backend, to, move || {
@@ -766,7 +765,7 @@ fn both_tcp(backend: Backend) -> String {
 }
 
 fn both_unix(backend: Backend) -> String {
-    both_at(backend, Address::unix(scratch()).unwrap(), plain())
+    both_at(backend, Address::unix(temporary("net-faults")).unwrap(), plain())
 }
 
 #[cfg(feature = "tls")]
@@ -800,7 +799,7 @@ fn tls() -> Secures {
 
 #[cfg(feature = "tls")]
 fn make_identity() -> PathBuf {
-    let dir = scratch().with_extension("identity");
+    let dir = temporary("net-faults").with_extension("identity");
     std::fs::create_dir(&dir).unwrap();
     let status = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
@@ -830,7 +829,7 @@ fn live(backend: Backend) -> Result<()> {
     let converse =
         |ev: &mut EvLoop, at: Address, secure| both(ev, &ends, at, secure, 20_000, LITTLE_PATIENCE);
     converse(&mut ev, "127.0.0.1:0".parse()?, plain())?;
-    converse(&mut ev, Address::unix(scratch())?, plain())?;
+    converse(&mut ev, Address::unix(temporary("net-faults"))?, plain())?;
     #[cfg(feature = "tls")]
     converse(&mut ev, "127.0.0.1:0".parse()?, tls())?;
     // The listener's error may leave a client alone, and then there is one end and not two.

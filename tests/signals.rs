@@ -408,7 +408,7 @@ fn a_dropped_loop_leaves_the_others_listening() {
 }
 
 fn a_core_is_dumped_as_without_a_loop() {
-    let place = std::env::temp_dir().join(format!("evloop-core-{}", std::process::id()));
+    let place = temporary("core");
     std::fs::create_dir_all(&place).unwrap();
     std::env::set_current_dir(&place).unwrap();
     allow_cores();

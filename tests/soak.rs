@@ -18,6 +18,8 @@ mod client;
 mod folder;
 #[path = "soak/load.rs"]
 mod load;
+#[path = "suite/names.rs"]
+mod names;
 #[path = "chaos/process.rs"]
 mod process;
 #[path = "chaos/random.rs"]
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use load::Load;
+use names::temporary;
 use server::Server;
 use words::{ms, secs, until_within};
 
@@ -175,7 +178,7 @@ impl Interrupted {
     /// Nothing if there is no strace.
     fn attach(pid: u32) -> Option<Self> {
         let calls = "epoll_pwait,epoll_pwait2,ppoll,recvfrom,recvmsg,sendto,sendmsg,accept4";
-        let log = std::env::temp_dir().join(format!("evloop-soak-{pid}"));
+        let log = temporary("soak");
         let mut command = Command::new("strace");
         command.args(["-f", "-q", "-p", &pid.to_string(), "-e", "signal=none"]);
         command.args(["-e", &format!("trace={calls}")]);

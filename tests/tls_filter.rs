@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "suite/names.rs"]
+mod names;
 mod tls;
 
 use std::error::Error as _;
@@ -17,6 +19,7 @@ use evloop::net::{
     TlsServer, TlsVersion, Verdict,
 };
 use evloop::{Error, ErrorKind};
+use names::temporary;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
@@ -535,7 +538,7 @@ fn a_pass_with_no_room_goes_on_with_the_handshake_and_takes_no_data() {
 fn files_are_read_and_encrypted_and_one_that_is_too_short_is_an_error_without_a_proper_end() {
     let authority = Authority::new();
     let (client, server) = ends(&authority, TlsVersion::Tls13);
-    let path = std::env::temp_dir().join(format!("evloop-tls-{}", std::process::id()));
+    let path = temporary("tls");
     let data: Vec<u8> = (0..50_000u32).map(|n| (n / 3) as u8).collect();
     std::fs::write(&path, &data).unwrap();
     let file = Arc::new(std::fs::File::open(&path).unwrap());
@@ -1195,8 +1198,8 @@ struct Folder(std::path::PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("evloop-tls-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
+        let path = temporary(name);
+        std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 

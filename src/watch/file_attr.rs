@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 /// use evloop::FileAttr;
 /// use std::fs;
 ///
-/// let path = std::env::temp_dir().join(format!("evloop-file-attr-{}", std::process::id()));
+/// let path = std::env::temp_dir().join(format!("evloop-doc-attr-{}", std::process::id()));
 /// assert!(!FileAttr::default().exists());
 ///
 /// fs::write(&path, "four")?;
@@ -198,6 +198,8 @@ fn time(seconds: i64, nanos: i64) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::hash_map::RandomState;
+    use std::hash::BuildHasher;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
 
@@ -207,9 +209,8 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Self {
-            let name = format!("evloop-file-attr-{}-{name}", std::process::id());
+            let name = format!("evloop-attr-{name}-{:016x}", RandomState::new().hash_one(0));
             let path = std::env::temp_dir().join(name);
-            let _ = fs::remove_dir_all(&path);
             fs::create_dir(&path).unwrap();
             Self(path)
         }

@@ -874,7 +874,9 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::hash_map::RandomState;
     use std::fs::File;
+    use std::hash::BuildHasher;
     use std::io::Read;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -913,10 +915,9 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Self {
-            let name = format!("evloop-hints-{}-{name}", std::process::id());
+            let name = format!("evloop-hints-{name}-{:016x}", RandomState::new().hash_one(0));
             // Where the temporary directory is reached by a link, everything would be polled.
             let dir = fs::canonicalize(env::temp_dir()).unwrap().join(name);
-            let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
             let ear = Arc::new(Ear::default());
             let inbox = Arc::new(Inbox::new(Arc::clone(&ear) as Arc<dyn Ring>));

@@ -14,9 +14,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("evloop-{name}-{NAME}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
+        let path = temporary(name);
+        std::fs::create_dir(&path).unwrap();
         Self(path)
     }
 

@@ -337,7 +337,7 @@ fn what_is_streamed_is_packed_and_nothing_is_held_back() {
 #[test]
 fn files_that_are_written_to_a_stream_are_read_and_packed() {
     let mut ev = ev();
-    let path = std::env::temp_dir().join(format!("evloop-packed-{NAME}-{}", std::process::id()));
+    let path = temporary("packed");
     std::fs::write(&path, page(200_000)).unwrap();
     let file = std::sync::Arc::new(std::fs::File::open(&path).unwrap());
     std::fs::remove_file(&path).unwrap();
@@ -377,7 +377,7 @@ fn files_that_are_written_to_a_stream_are_read_and_packed() {
 #[test]
 fn files_below_a_directory_are_left_alone_whatever_their_size_and_who_looks_at_them() {
     let mut ev = ev();
-    let dir = std::env::temp_dir().join(format!("evloop-unpacked-{NAME}-{}", std::process::id()));
+    let dir = temporary("unpacked");
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("small.txt"), page(3000)).unwrap();
     std::fs::write(dir.join("large.txt"), page(300_000)).unwrap();

@@ -329,7 +329,7 @@ fn a_shared_body_is_let_go_when_the_last_has_sent_it() {
 #[test]
 fn a_part_of_a_file_is_sent() {
     let mut ev = ev();
-    let path = std::env::temp_dir().join(format!("evloop-http-{}-{NAME}", std::process::id()));
+    let path = temporary("http");
     std::fs::write(&path, "0123456789").unwrap();
     let file = std::fs::File::open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

@@ -68,7 +68,7 @@ fn a_pipe_is_read_to_its_end() {
 #[test]
 fn a_file_is_read_to_its_end() {
     if !answer_if_child() {
-        let path = std::env::temp_dir().join(format!("evloop-{NAME}-{}", std::process::id()));
+        let path = temporary("stdin");
         std::fs::write(&path, "from a file").unwrap();
         let file = std::fs::File::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

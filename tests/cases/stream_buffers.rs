@@ -12,6 +12,7 @@ use evloop::ErrorKind;
 use evloop::net::{Buffer, Eol, Shared, StreamEvent, Written};
 
 use crate::streaming::{Bytes, Link, Tape, World, calm, cases, noise, quiet, replace, until};
+use crate::suite::temporary;
 
 cases!(every [
     what_is_not_taken_stays,
@@ -475,9 +476,7 @@ fn lines_come_out_as_they_were_sent(w: &World) {
 }
 
 fn file_of(bytes: &[u8]) -> Arc<File> {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("evloop-stream-{}-{n}", std::process::id()));
+    let path = temporary("stream");
     let mut file =
         File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
     std::fs::remove_file(&path).expect("a file that can be removed");

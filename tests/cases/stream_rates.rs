@@ -5,6 +5,7 @@ use std::time::Duration;
 use evloop::net::{Direction, RateGroup, RateLimit};
 
 use crate::streaming::{Link, Tape, World, cases, noise, pass, quiet, until};
+use crate::suite::temporary;
 
 cases!(timed [
     a_stream_reads_no_faster_than_its_rate_and_no_slower,
@@ -59,8 +60,7 @@ fn a_file_is_sent_no_faster_than_other_bytes(w: &World) {
     let (mut ev, _) = w.mock();
     let Link { client, server } = w.open(&mut ev, quiet, quiet);
     client.set_rate(&mut ev, Some(RateLimit::new().write(10_000, 2_000).unwrap()));
-    let name = format!("evloop-rates-{}-{:?}", std::process::id(), std::thread::current().id());
-    let path = std::env::temp_dir().join(name);
+    let path = temporary("rates");
     std::fs::write(&path, noise(2_000_000)).unwrap();
     let file = std::fs::File::open(&path).unwrap();
     std::fs::remove_file(path).unwrap();

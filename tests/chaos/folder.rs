@@ -2,18 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::names::temporary;
 
 pub struct Folder(PathBuf);
 
 impl Folder {
     #[track_caller]
     pub fn new() -> Self {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("evloop-chaos-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
+        let path = temporary("chaos");
+        fs::create_dir(&path).unwrap();
         Self(path)
     }
 

@@ -14,6 +14,8 @@
 
 mod client;
 mod folder;
+#[path = "../suite/names.rs"]
+mod names;
 mod process;
 mod random;
 mod response;

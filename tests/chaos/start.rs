@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::folder::Folder;
 use crate::server::{assert_no_panic, command};
 use crate::{Client, PATIENCE, Server, get};
 
@@ -139,9 +140,8 @@ fn shell(script: &str) -> std::process::Command {
 
 #[test]
 fn a_unix_socket_is_a_listener_like_others() {
-    let dir = std::env::temp_dir().join(format!("evloop-chaos-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let path = dir.join("socket");
+    let dir = Folder::new();
+    let path = dir.path("socket");
     let address = format!("unix:{}", path.display());
     let server =
         Server::start_command(command(&["--listen", &address, "--listen", "127.0.0.1:0"]), 2);
@@ -165,7 +165,6 @@ fn a_unix_socket_is_a_listener_like_others() {
     server.process.signal(rustix::process::Signal::TERM);
     assert_eq!(server.exit_within(PATIENCE).code(), Some(0));
     assert!(!path.exists(), "the socket's file is left");
-    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]

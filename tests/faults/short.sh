@@ -13,6 +13,8 @@ RUSTFLAGS="${RUSTFLAGS:-} --cfg=rustix_use_libc" CARGO_TARGET_DIR=$target \
     cargo build --quiet --locked --lib --no-default-features --features tls
 
 dir=$(mktemp -d)
+# What is killed leaves its files in here.
+export TMPDIR=$dir
 trap 'rm -rf "$dir"' EXIT
 libc=$(find "$target/debug/deps" -name 'liblibc-*.rlib' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
 rustc --edition 2024 -C debug-assertions=on --cfg 'feature="net"' --cfg 'feature="tls"' -o "$dir/probe" \

@@ -11,6 +11,8 @@ command -v strace >/dev/null || { echo "strace is not installed" >&2; exit 2; }
 cargo build --quiet --locked --examples --all-features
 examples=${CARGO_TARGET_DIR:-target}/debug/examples
 dir=$(mktemp -d)
+# What is killed leaves its files in here.
+export TMPDIR=$dir
 trap 'rm -rf "$dir"' EXIT
 
 # The call, and the ways it may fail.

@@ -2,6 +2,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 
 dir=$(mktemp -d)
+# What is killed leaves its files in here.
+export TMPDIR=$dir
 trap 'rm -rf "$dir"' EXIT
 trace=$dir/trace
 failures=0

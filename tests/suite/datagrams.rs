@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use evloop::net::{Datagram, DatagramEvent, DatagramOptions, Place};
 use evloop::{EvLoop, Run};
 
-use crate::suite::{Log, secs};
+use crate::suite::{Log, secs, temporary};
 
 pub use std::os::fd::{AsFd, OwnedFd};
 pub use std::os::unix::net::UnixDatagram;
@@ -142,8 +142,5 @@ pub fn half(
 
 /// A path that nothing is at.
 pub fn path() -> PathBuf {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("evloop-datagram-{}-{number}", std::process::id());
-    std::env::temp_dir().join(name)
+    temporary("datagram")
 }

@@ -7,12 +7,11 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use evloop::{EvLoop, FileAttr, Stat, StatEvent};
 
-use crate::suite::{Count, Log, ZERO, secs};
+use crate::suite::{Count, Log, ZERO, secs, unused};
 
 /// How long a hint may take on a busy machine before a case fails; on a mock clock it takes no time.
 /// Less than the 30 s at which a hinted loop looks by itself, so only a hint can be in time.
@@ -31,11 +30,9 @@ impl Scratch {
 
     /// In another place than that for temporary files.
     pub fn below(parent: &Path) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         // Below a symbolic link everything is polled.
         let parent = fs::canonicalize(parent).expect("a directory for temporary files");
-        let dir = parent.join(format!("evloop-stat-{}-{number}", std::process::id()));
+        let dir = unused(&parent, "stat");
         fs::create_dir(&dir).expect("a directory of our own");
         Self(dir)
     }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use evloop::net::{Accepted, Address, ListenOptions, Listener, Place};
 use evloop::{EvLoop, Run};
 
+use crate::suite::temporary;
+
 /// Connections that were accepted, oldest first, and still are there.
 pub type Kept = Rc<RefCell<Vec<Accepted>>>;
 
@@ -63,8 +65,7 @@ pub struct Room(pub PathBuf);
 
 impl Room {
     pub fn new() -> Self {
-        let name = format!("evloop-listener-{}-{}", std::process::id(), unique());
-        let path = std::env::temp_dir().join(name);
+        let path = temporary("listener");
         std::fs::create_dir(&path).expect("a directory");
         Self(path)
     }

@@ -16,12 +16,15 @@
 // Every test binary includes the whole file and uses a part of it.
 #![allow(dead_code, unused_imports, unused_macros)]
 
+mod names;
+
 pub use std::cell::{Cell, RefCell};
 pub use std::rc::Rc;
 pub use std::time::{Duration, Instant};
 
 pub use evloop::testing::{MockClock, Script};
 pub use evloop::*;
+pub use names::{temporary, unused};
 
 /// Instantiates case files in one environment: `on!(poll: run, order)`.
 macro_rules! on {

@@ -1,5 +1,7 @@
 //! Watchers of files: what `stat` does, for those that have them.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ impl Directory {
     fn new() -> Self {
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = place.join(format!("peers-{}", std::process::id()));
+        let path = place.join(format!("peers-{:016x}", RandomState::new().hash_one(0)));
         std::fs::create_dir(&path).expect("a new directory");
         Self(path)
     }

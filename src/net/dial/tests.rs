@@ -2,6 +2,8 @@
 //! takes them in and never answers; the clock is a mock one then, and moves when nothing else does.
 
 use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
@@ -196,9 +198,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("evloop-dial-{}-{n}", std::process::id()));
+        let name = format!("evloop-dial-{:016x}", RandomState::new().hash_one(0));
+        let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }
