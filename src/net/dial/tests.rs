@@ -1,22 +1,30 @@
 //! Dialling, over real sockets of this machine. Where attempts are to hang, a listener whose queue is full
 //! takes them in and never answers; the clock is a mock one then, and moves when nothing else does.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
+use std::error::Error as StdError;
 use std::hash::BuildHasher;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
 
-use rustix::net::AddressFamily;
+use rustix::net::{AddressFamily, SocketType, getsockname};
 
+use super::attempt::{LONGEST_PAUSE, look};
+use super::call::Calls;
+use super::options::{ATTEMPTS, DELAY, LIMIT, LONGEST_DELAY, MOST_ATTEMPTS, SHORTEST_DELAY};
+use super::race::Wait;
 use super::*;
 use crate::net::resolve::tests::{Gate, at, cases, clocked};
 use crate::net::resolve::{refuse, set_oracle};
+use crate::net::{Phase, Reason};
 use crate::{Backend, Run};
 
 cases! {
