@@ -1,9 +1,16 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::mem;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::bucket::{MILLISECOND, SECOND, signed};
+use super::limit::{LONGEST_TICK, MOST, SHORTEST_TICK};
+use super::line::{Line, Place};
 use super::*;
+use crate::ErrorKind;
+use crate::net::Direction;
 
 const READ: Direction = Direction::Read;
 const WRITE: Direction = Direction::Write;
