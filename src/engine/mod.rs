@@ -19,12 +19,17 @@ mod clock;
 mod dispatch;
 mod expiry;
 mod fds;
+mod feeding;
 mod fork;
+mod group;
+mod heads;
 mod heap;
 mod inspect;
 mod internals;
+mod locals;
 mod monitor;
 mod pending;
+mod rare;
 mod remote;
 mod roster;
 mod run;
@@ -37,7 +42,7 @@ mod tenants;
 mod time;
 mod wall;
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::BorrowedFd;
@@ -59,6 +64,8 @@ pub(crate) use clock::Mock;
 #[cfg(feature = "test-util")]
 pub(crate) use clock::nanos_since_1970;
 pub(crate) use clock::{NEVER, nanos, system_time};
+pub(crate) use group::Group;
+pub(crate) use heads::Head;
 pub(crate) use heap::Deadline;
 pub(crate) use pending::{Band, Pend};
 pub(crate) use remote::{Caller, Shared};
@@ -77,7 +84,10 @@ use crate::{Error, Result};
 use children::Children;
 use clock::Clock;
 use fds::Fds;
+use feeding::Waiting;
+use heads::with_slots;
 use heap::Heap;
+use locals::Locals;
 use monitor::Monitor;
 use pending::Board;
 use remote::Posted;
@@ -201,85 +211,11 @@ pub struct EvLoop {
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
-/// Asked for with every verb of a stream, so it must cost next to nothing: there are a handful, and a look at
-/// each is less than a hash.
-#[derive(Default)]
-struct Locals(Vec<(TypeId, Rc<dyn Any>)>);
-
-impl Locals {
-    #[inline]
-    fn get<T: 'static>(&self) -> Option<&T> {
-        match self.0.first()?.1.downcast_ref() {
-            Some(value) => Some(value),
-            None => self.look_for(TypeId::of::<T>())?.downcast_ref(),
-        }
-    }
-
-    #[inline(never)]
-    fn look_for(&self, id: TypeId) -> Option<&Rc<dyn Any>> {
-        self.0.iter().find(|(of, _)| *of == id).map(|(_, value)| value)
-    }
-
-    /// The one that was asked for last is in front: mostly it is asked for again.
-    #[inline]
-    fn find<T: 'static>(&mut self) -> Option<Rc<T>> {
-        let id = TypeId::of::<T>();
-        match self.0.first() {
-            Some((of, value)) if *of == id => Rc::clone(value).downcast().ok(),
-            _ => self.fetch(id)?.downcast().ok(),
-        }
-    }
-
-    #[inline(never)]
-    fn fetch(&mut self, id: TypeId) -> Option<Rc<dyn Any>> {
-        let at = self.0.iter().position(|(of, _)| *of == id)?;
-        self.0.swap(0, at);
-        self.0.first().map(|(_, value)| Rc::clone(value))
-    }
-}
-
 type Deferred = Box<dyn FnOnce(&mut EvLoop)>;
-
-struct Waiting {
-    kind: Kind,
-    key: Key,
-    band: Band,
-    pend: Pend,
-}
 
 struct AroundWait {
     before: Box<dyn FnMut()>,
     after: Box<dyn FnMut()>,
-}
-
-/// The watchers of one simple kind: slots, and those started, in start order.
-pub(crate) struct Group {
-    pub(crate) slots: Slots<SimpleSlot>,
-    pub(crate) roster: Roster,
-}
-
-impl Group {
-    fn new(first_generation: u32) -> Self {
-        Self { slots: Slots::new(first_generation), roster: Roster::default() }
-    }
-
-    /// A watcher is started.
-    pub(crate) fn join(&mut self, key: Key) {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.place = self.roster.push(key.index);
-        }
-    }
-
-    /// A watcher is stopped.
-    pub(crate) fn leave(&mut self, key: Key) {
-        let Self { slots, roster } = self;
-        let Some(slot) = slots.get(key) else { return };
-        roster.remove(slot.place, |index, place| {
-            if let Some(slot) = slots.at_mut(index) {
-                slot.place = place;
-            }
-        });
-    }
 }
 
 /// A watcher's closure, and for io its source: what the hall calls.
@@ -289,115 +225,6 @@ impl Group {
 pub(crate) trait Callback {
     fn call(self: Rc<Self>, ev: &mut EvLoop, key: Key, events: Events);
 }
-
-/// What every slot holds beside its cell.
-#[derive(Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) pend: Pend,
-    /// The priority for the next event.
-    pub(crate) band: Band,
-    /// The band its entry stands in while it is pending.
-    pub(crate) queued_in: Band,
-    pub(crate) flags: u8,
-}
-
-impl Head {
-    pub(crate) const ACTIVE: u8 = 1;
-    /// Does not keep the loop running.
-    pub(crate) const EXEMPT: u8 = 2;
-    /// Io: the reports of this batch are not for it.
-    pub(crate) const BLIND: u8 = 4;
-    /// An event of `feed_later` waits for the next iteration.
-    pub(crate) const LATER: u8 = 8;
-    /// The bits from here on belong to the kind.
-    pub(crate) const FIRST_OF_KIND: u8 = 16;
-
-    pub(crate) fn new() -> Self {
-        Self { pend: Pend::NONE, band: Band::DEFAULT, queued_in: Band::DEFAULT, flags: 0 }
-    }
-
-    #[inline]
-    pub(crate) fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(crate) fn put(&mut self, flag: u8, on: bool) {
-        if on {
-            self.flags |= flag;
-        } else {
-            self.flags &= !flag;
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is_active(&self) -> bool {
-        self.has(Self::ACTIVE)
-    }
-}
-
-/// Runs a body with the slots of a kind known only at run time.
-macro_rules! with_slots {
-    (mut $ev:expr, $kind:expr, $slots:ident => $do:expr) => {
-        with_slots!(@ (&mut) $ev, $kind, $slots => $do)
-    };
-    ($ev:expr, $kind:expr, $slots:ident => $do:expr) => {
-        with_slots!(@ (&) $ev, $kind, $slots => $do)
-    };
-    (@ ($($by:tt)+) $ev:expr, $kind:expr, $slots:ident => $do:expr) => {
-        match $kind {
-            Kind::Io => {
-                let $slots = $($by)+ $ev.ios;
-                $do
-            }
-            Kind::Timer => {
-                let $slots = $($by)+ $ev.timers;
-                $do
-            }
-            Kind::Periodic => {
-                let $slots = $($by)+ $ev.periodics.slots;
-                $do
-            }
-            Kind::Signal => {
-                let $slots = $($by)+ $ev.signals.slots;
-                $do
-            }
-            Kind::Child => {
-                let $slots = $($by)+ $ev.children.slots;
-                $do
-            }
-            #[cfg(feature = "stat")]
-            Kind::Stat => {
-                let $slots = $($by)+ $ev.stats.slots;
-                $do
-            }
-            Kind::Idle => {
-                let $slots = $($by)+ $ev.idles.slots;
-                $do
-            }
-            Kind::Prepare => {
-                let $slots = $($by)+ $ev.prepares.slots;
-                $do
-            }
-            Kind::Check => {
-                let $slots = $($by)+ $ev.checks.slots;
-                $do
-            }
-            Kind::Async => {
-                let $slots = $($by)+ $ev.asyncs;
-                $do
-            }
-            Kind::Fork => {
-                let $slots = $($by)+ $ev.fork_watchers.slots;
-                $do
-            }
-            Kind::Cleanup => {
-                let $slots = $($by)+ $ev.cleanups.slots;
-                $do
-            }
-        }
-    };
-}
-use with_slots;
 
 impl EvLoop {
     /// A loop with the best backend there is (`ev_loop_new(EVFLAG_AUTO)`).
@@ -528,56 +355,6 @@ impl EvLoop {
         self.note(Self::HOOKS, true);
     }
 
-    /// The loop's own value of a type: made with `Default` at the first call, the same one at every
-    /// later call, dropped with the loop.
-    ///
-    /// For modules built on the loop that need one of something per loop, without a global and
-    /// without asking their users to carry it.
-    ///
-    /// ```
-    /// use std::cell::Cell;
-    ///
-    /// #[derive(Default)]
-    /// struct RequestsSeen(Cell<u64>);
-    ///
-    /// let mut ev = evloop::EvLoop::new()?;
-    /// let seen = ev.local::<RequestsSeen>();
-    /// seen.0.set(seen.0.get() + 1);
-    /// assert_eq!(ev.local::<RequestsSeen>().0.get(), 1);
-    /// # Ok::<(), evloop::Error>(())
-    /// ```
-    #[inline]
-    pub fn local<T: Default + 'static>(&mut self) -> Rc<T> {
-        match self.locals.find::<T>() {
-            Some(value) => value,
-            None => self.make_local(),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn make_local<T: Default + 'static>(&mut self) -> Rc<T> {
-        let value = Rc::new(T::default());
-        self.locals.0.push((TypeId::of::<T>(), Rc::clone(&value) as Rc<dyn Any>));
-        value
-    }
-
-    /// The loop's own value of a type, if [`local`](Self::local) has made it: for questions, which need
-    /// no loop that can be changed.
-    ///
-    /// ```
-    /// # use std::cell::Cell;
-    /// let mut ev = evloop::EvLoop::new()?;
-    /// assert!(ev.local_if_made::<Cell<u64>>().is_none());
-    /// ev.local::<Cell<u64>>().set(7);
-    /// assert_eq!(ev.local_if_made::<Cell<u64>>().map(Cell::get), Some(7));
-    /// # Ok::<(), evloop::Error>(())
-    /// ```
-    #[must_use]
-    pub fn local_if_made<T: 'static>(&self) -> Option<&T> {
-        self.locals.get()
-    }
-
     /// A handle for other threads: post closures, wake the loop, break it.
     #[must_use]
     pub fn remote(&self) -> Remote {
@@ -629,270 +406,6 @@ impl EvLoop {
     /// up and may be late by up to `interval`; io is not affected. Zero, the default, is off.
     pub fn set_timer_collect(&mut self, interval: Duration) {
         self.timer_collect = nanos(interval);
-    }
-
-    // --- what is not always so ------------------------------------------------------------------
-
-    // None of them is also one of the flags that come from outside (`remote`), so that both fit into one
-    // word and one test.
-
-    /// There are hooks around the wait.
-    const HOOKS: u32 = 1 << 8;
-    /// The counters are on.
-    const MONITOR: u32 = 1 << 9;
-    /// There are deadlines beside the timers'.
-    const LINES: u32 = 1 << 10;
-    /// There are internal io watchers.
-    const INTERNALS: u32 = 1 << 11;
-    /// The process was forked, and the fork watchers were not called yet.
-    const FORKED: u32 = 1 << 12;
-    /// Something was gathered and not queued yet.
-    const GATHERED: u32 = 1 << 13;
-    /// There are started prepare watchers.
-    const PREPARES: u32 = 1 << 14;
-    /// There are started check watchers.
-    const CHECKS: u32 = 1 << 15;
-    /// Whatever makes more of the end of a wait than the kernel's report.
-    const AFTER_THE_WAIT: u32 = Self::LINES | Self::INTERNALS | Self::GATHERED | Self::CHECKS;
-
-    #[inline]
-    fn has(&self, rare: u32) -> bool {
-        self.rare & rare != 0
-    }
-
-    fn note(&mut self, rare: u32, on: bool) {
-        if on {
-            self.rare |= rare;
-        } else {
-            self.rare &= !rare;
-        }
-    }
-
-    /// To be called when a watcher of a group was started or stopped.
-    pub(crate) fn note_groups(&mut self) {
-        self.note(Self::PREPARES, !self.prepares.roster.is_empty());
-        self.note(Self::CHECKS, !self.checks.roster.is_empty());
-    }
-
-    /// To be called when a line other than the timers' has become empty or got its first entry.
-    fn note_lines(&mut self) {
-        let lines = !self.periodics.heap.is_empty();
-        #[cfg(feature = "stat")]
-        let lines = lines || self.stats.has_deadlines();
-        self.note(Self::LINES, lines);
-    }
-
-    // --- what all kinds of watchers share -----------------------------------------------------
-
-    #[inline]
-    pub(crate) fn head(&self, kind: Kind, key: Key) -> Option<&Head> {
-        with_slots!(self, kind, slots => slots.get(key).map(|slot| &slot.head))
-    }
-
-    #[inline]
-    pub(crate) fn head_mut(&mut self, kind: Kind, key: Key) -> Option<&mut Head> {
-        with_slots!(mut self, kind, slots => slots.get_mut(key).map(|slot| &mut slot.head))
-    }
-
-    #[inline]
-    pub(crate) fn add_refs(&mut self, count: usize) {
-        self.refs += count;
-    }
-
-    #[inline]
-    pub(crate) fn drop_refs(&mut self, count: usize) {
-        self.refs -= count;
-    }
-
-    /// Marks a stopped watcher as started.
-    #[inline]
-    pub(crate) fn activate(&mut self, kind: Kind, key: Key) {
-        let Some(head) = self.head_mut(kind, key) else { return };
-        head.flags |= Head::ACTIVE;
-        let counted = usize::from(!head.has(Head::EXEMPT));
-        self.refs += counted;
-    }
-
-    /// Marks a started watcher as stopped; says whether it was started.
-    #[inline]
-    pub(crate) fn deactivate(&mut self, kind: Kind, key: Key) -> bool {
-        let Some(head) = self.head_mut(kind, key) else { return false };
-        if !head.is_active() {
-            return false;
-        }
-        head.flags &= !Head::ACTIVE;
-        let counted = usize::from(!head.has(Head::EXEMPT));
-        self.refs -= counted;
-        true
-    }
-
-    pub(crate) fn set_exempt(&mut self, kind: Kind, key: Key, exempt: bool) {
-        if kind == Kind::Cleanup {
-            // A loop that waits for its own end would wait for ever.
-            return;
-        }
-        let Some(head) = self.head_mut(kind, key) else { return };
-        if head.has(Head::EXEMPT) == exempt {
-            return;
-        }
-        head.put(Head::EXEMPT, exempt);
-        match (head.is_active(), exempt) {
-            (true, true) => self.refs -= 1,
-            (true, false) => self.refs += 1,
-            (false, _) => {}
-        }
-    }
-
-    /// Makes a watcher pending, or adds to what it is pending for.
-    pub(crate) fn feed(&mut self, kind: Kind, key: Key, events: Events) -> bool {
-        if kind == Kind::Io && self.batch.is_open() {
-            self.put_up_reports();
-        }
-        self.enqueue(kind, key, events)
-    }
-
-    /// [`feed`](Self::feed) for the loop's own events, which come while no reports are outstanding
-    /// or while they are being put up.
-    pub(crate) fn enqueue(&mut self, kind: Kind, key: Key, events: Events) -> bool {
-        let Some(head) = self.head_mut(kind, key) else { return false };
-        if head.pend.is_none() {
-            head.queued_in = head.band;
-            let band = head.band;
-            let pend = self.board.push(band, kind, key.index, events);
-            if let Some(head) = self.head_mut(kind, key) {
-                head.pend = pend;
-            }
-        } else if head.pend.is_running() {
-            head.pend = Pend::CALLED_AND_MISSED;
-            match self.missed.iter_mut().find(|(k, other, _)| (*k, *other) == (kind, key)) {
-                Some((_, _, collected)) => *collected |= events,
-                None => self.missed.push((kind, key, events)),
-            }
-        } else {
-            let (band, pend) = (head.queued_in, head.pend);
-            self.board.join(band, pend, events);
-        }
-        true
-    }
-
-    pub(crate) fn feed_later(&mut self, kind: Kind, key: Key, events: Events) -> bool {
-        let Some(head) = self.head_mut(kind, key) else { return false };
-        let waits_already = head.has(Head::LATER);
-        head.flags |= Head::LATER;
-        let mut waiting = self.later.iter_mut();
-        let known = if waits_already {
-            waiting.find(|(k, other, _)| (*k, *other) == (kind, key))
-        } else {
-            None
-        };
-        match known {
-            Some((_, _, collected)) => *collected |= events,
-            None => self.later.push((kind, key, events)),
-        }
-        true
-    }
-
-    /// Forgets what a watcher is pending for, in whatever way it is pending.
-    pub(crate) fn clear_pending(&mut self, kind: Kind, key: Key) -> Events {
-        if kind == Kind::Io && self.batch.is_open() {
-            self.put_up_reports();
-        }
-        let mut events = Events::NONE;
-        if kind == Kind::Child && self.forget_changes(key) {
-            events |= Events::CHILD;
-        }
-        #[cfg(feature = "stat")]
-        if kind == Kind::Stat && self.forget_gathered(kind, key) {
-            events |= Events::STAT;
-        }
-        events | self.unqueue(kind, key)
-    }
-
-    /// [`clear_pending`](Self::clear_pending) without the reports that are still in the kernel's
-    /// array: for `stop`, whose watcher no report finds any more.
-    #[inline]
-    pub(crate) fn unqueue(&mut self, kind: Kind, key: Key) -> Events {
-        let Some(head) = self.head_mut(kind, key) else { return Events::NONE };
-        if head.pend.is_none() && !head.has(Head::LATER) {
-            return Events::NONE;
-        }
-        let mut events = Events::NONE;
-        let (band, pend, later) = (head.queued_in, head.pend, head.has(Head::LATER));
-        head.flags &= !Head::LATER;
-        if later {
-            let place = self.later.iter().position(|(k, other, _)| (*k, *other) == (kind, key));
-            events |= place.map_or(Events::NONE, |place| self.later.remove(place).2);
-        }
-        let Some(head) = self.head_mut(kind, key) else { return events };
-        if pend.is_none() {
-            return events;
-        }
-        if pend.is_running() {
-            head.pend = Pend::CALLED;
-            if pend.has_missed() {
-                events |= self.take_missed(kind, key).unwrap_or_default();
-                if let Some(waiting) = self.take_waiting(kind, key) {
-                    if self.board.holds(waiting.band, waiting.pend, kind, key.index) {
-                        events |= self.board.cancel(waiting.band, waiting.pend);
-                    }
-                }
-            }
-        } else {
-            head.pend = Pend::NONE;
-            events |= self.board.cancel(band, pend);
-        }
-        events
-    }
-
-    fn take_missed(&mut self, kind: Kind, key: Key) -> Option<Events> {
-        let place = self.missed.iter().position(|(k, other, _)| (*k, *other) == (kind, key))?;
-        Some(self.missed.remove(place).2)
-    }
-
-    fn take_waiting(&mut self, kind: Kind, key: Key) -> Option<Waiting> {
-        let place = self.waiting.iter().rposition(|w| (w.kind, w.key) == (kind, key))?;
-        Some(self.waiting.remove(place))
-    }
-
-    pub(crate) fn is_pending(&self, kind: Kind, key: Key) -> bool {
-        let Some(head) = self.head(kind, key) else { return false };
-        let waiting =
-            if head.pend.is_running() { head.pend.has_missed() } else { !head.pend.is_none() };
-        waiting
-            || kind == Kind::Io && self.batch.is_open() && self.is_reported(key)
-            || head.has(Head::LATER)
-    }
-
-    /// Changes the priority for events to come.
-    pub(crate) fn set_band(&mut self, kind: Kind, key: Key, band: Band) -> Option<Band> {
-        if kind == Kind::Io && self.batch.is_open() {
-            // The open reports belong to one band, the present one.
-            self.put_up_reports();
-        }
-        let head = self.head_mut(kind, key)?;
-        Some(std::mem::replace(&mut head.band, band))
-    }
-
-    pub(crate) fn invoke(&mut self, kind: Kind, key: Key, events: Events) -> bool {
-        if kind == Kind::Io && self.batch.is_open() {
-            self.put_up_reports();
-        }
-        let Some(head) = self.head(kind, key) else { return false };
-        let (band, pend) = (head.queued_in, head.pend);
-        if pend.is_running() {
-            return false;
-        }
-        if self.has(Self::MONITOR) {
-            self.count_invoked(kind);
-        }
-        if pend.is_none() {
-            self.call(kind, key, events, Pend::CALLED);
-        } else {
-            // What waits stays where it is and is found again when the callback returns.
-            self.waiting.push(Waiting { kind, key, band, pend });
-            self.call(kind, key, events, Pend::CALLED_AND_MISSED);
-        }
-        true
     }
 }
 
