@@ -12,6 +12,8 @@ mod crowd;
 mod epoll;
 mod exchange;
 mod idle;
+#[path = "../../loading.rs"]
+mod loading;
 // Some of it only `load` asks for.
 #[allow(dead_code)]
 #[path = "../../served.rs"]
@@ -26,6 +28,7 @@ use std::io;
 use std::process::ExitCode;
 
 use answer::Request;
+use loading::{report, wrong};
 use server::Server;
 
 const USAGE: &str = "usage: load-http get PORT PID CONNECTIONS DEPTH REQUESTS | post PORT PID CONNECTIONS REQUESTS \
@@ -34,31 +37,11 @@ const USAGE: &str = "usage: load-http get PORT PID CONNECTIONS DEPTH REQUESTS | 
     | bulk PORT PID CONNECTIONS KIB REQUESTS | tls PORT PID CONNECTIONS REQUESTS";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some(measured) = measure(&args) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load-http {}: {error}", args.join(" "));
-            ExitCode::FAILURE
-        }
-    }
+    loading::run("load-http", USAGE, measure)
 }
 
-fn measure(args: &[String]) -> Option<io::Result<()>> {
-    let (subject, numbers) = args.split_first()?;
-    let numbers: Vec<u64> =
-        numbers.iter().map(|text| text.parse()).collect::<Result<_, _>>().ok()?;
-    if numbers.contains(&0) {
-        return None;
-    }
-    let (&[port, pid], numbers) = numbers.split_first_chunk::<2>()?;
-    let server = &Server { port: port.try_into().ok()?, pid: pid.try_into().ok()? };
-    let begun = epoll::end_with_parent().and_then(|()| epoll::raise_fd_limit());
-    let is = |name| begun.is_ok() && subject == name;
+fn measure(subject: &str, numbers: &[u64], server: &Server) -> Option<io::Result<()>> {
+    let is = |name| subject == name;
     Some(match *numbers {
         [connections, depth, requests] if is("get") => {
             exchange::measure(server, &Request::get(depth as usize), connections as usize, requests)
@@ -85,15 +68,6 @@ fn measure(args: &[String]) -> Option<io::Result<()>> {
         [active, idle, requests] if is("crowd") => {
             crowd::measure(server, active as usize, idle as usize, requests)
         }
-        _ => begun.err().map(Err)?,
+        _ => return None,
     })
-}
-
-fn report(key: &str, value: f64) {
-    println!("{key}={value:.3}");
-}
-
-/// The server did something that no such server may.
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -3,10 +3,14 @@
 //! It measures the server, too, as `load` does: its processor time, its sleeps and its memory, by the process number.
 
 mod broadcast;
+#[path = "../load/echo.rs"]
 mod echo;
 #[path = "../../epoll.rs"]
 mod epoll;
+#[path = "../load/idle.rs"]
 mod idle;
+#[path = "../../loading.rs"]
+mod loading;
 mod peer;
 // Some of it only `load` asks for.
 #[allow(dead_code)]
@@ -16,55 +20,29 @@ mod server;
 use std::io;
 use std::process::ExitCode;
 
+use loading::{report, wrong};
 use server::Server;
+
+/// Messages before the measured ones: buffers, caches and the scheduler settle. As many however many are measured, so
+/// that the difference of two runs is that of the measured ones.
+const BEFORE: u64 = 4096;
 
 const USAGE: &str = "usage: load-ws echo PORT PID CONNECTIONS MESSAGES | broadcast PORT PID CLIENTS ROUNDS \
     | idle PORT PID CONNECTIONS";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some(measured) = measure(&args) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load-ws {}: {error}", args.join(" "));
-            ExitCode::FAILURE
-        }
-    }
+    loading::run("load-ws", USAGE, measure)
 }
 
-fn measure(args: &[String]) -> Option<io::Result<()>> {
-    let (subject, numbers) = args.split_first()?;
-    let numbers: Vec<u64> =
-        numbers.iter().map(|text| text.parse()).collect::<Result<_, _>>().ok()?;
-    if numbers.contains(&0) {
-        return None;
-    }
-    let (&[port, pid], numbers) = numbers.split_first_chunk::<2>()?;
-    let server = Server { port: port.try_into().ok()?, pid: pid.try_into().ok()? };
-    let begin = || epoll::end_with_parent().and_then(|()| epoll::raise_fd_limit());
-    Some(match (subject.as_str(), numbers) {
+fn measure(subject: &str, numbers: &[u64], server: &Server) -> Option<io::Result<()>> {
+    match (subject, numbers) {
         ("echo", &[connections, messages]) => {
-            begin().and_then(|()| echo::measure(&server, connections as usize, messages))
+            Some(echo::measure(server, connections as usize, BEFORE, messages))
         }
         ("broadcast", &[clients, rounds]) => {
-            begin().and_then(|()| broadcast::measure(&server, clients as usize, rounds))
+            Some(broadcast::measure(server, clients as usize, rounds))
         }
-        ("idle", &[connections]) => {
-            begin().and_then(|()| idle::measure(&server, connections as usize))
-        }
-        _ => return None,
-    })
-}
-
-fn report(key: &str, value: f64) {
-    println!("{key}={value:.3}");
-}
-
-/// The server did something that no such server may.
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+        ("idle", &[connections]) => Some(idle::measure(server, connections as usize)),
+        _ => None,
+    }
 }

@@ -1,25 +1,22 @@
-//! Messages of 64 bytes over many connections, one at a time on each: an answer is what sends the next one.
+//! Messages of 64 bytes over many connections, one at a time on each: an answer is what sends the next one. Of
+//! `load` and of `load-ws`: what a connection and a message are, `peer` says.
 
 use std::io;
 use std::os::fd::AsRawFd;
 
 use crate::epoll::Epoll;
+use crate::peer::PATIENCE_MS;
 use crate::server::Server;
 use crate::{peer, report, wrong};
 
-/// Messages before the measured ones: buffers, caches and the scheduler settle. As many however many are measured, so
-/// that the difference of two runs is that of the measured ones.
-const BEFORE: u64 = 20_000;
-
-const PATIENCE_MS: i32 = 60_000;
-
-pub fn measure(server: &Server, connections: usize, messages: u64) -> io::Result<()> {
+/// So many messages go before the measured ones.
+pub fn measure(server: &Server, connections: usize, before: u64, messages: u64) -> io::Result<()> {
     let mut peers = peer::connect(server, connections)?;
     let mut epoll = Epoll::new()?;
     for (index, peer) in peers.iter().enumerate() {
         epoll.add(peer.socket.as_raw_fd(), libc::EPOLLIN, index as u64)?;
     }
-    let last = BEFORE + messages;
+    let last = before + messages;
     let (mut answers, mut open) = (0, connections);
     let mut readings = Vec::with_capacity(2);
     for peer in &mut peers {
@@ -36,7 +33,7 @@ pub fn measure(server: &Server, connections: usize, messages: u64) -> io::Result
                 continue;
             }
             answers += 1;
-            if answers == BEFORE || answers == last {
+            if answers == before || answers == last {
                 readings.push(server.read()?);
             }
             // All connections are busy until the last reading.

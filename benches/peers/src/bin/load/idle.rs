@@ -1,4 +1,4 @@
-//! Connections that do nothing, and what they cost the server in memory.
+//! Connections that do nothing, and what they cost the server in memory. Of `load` and of `load-ws`.
 
 use std::time::Duration;
 use std::{io, mem, thread};

@@ -6,6 +6,8 @@ mod echo;
 #[path = "../../epoll.rs"]
 mod epoll;
 mod idle;
+#[path = "../../loading.rs"]
+mod loading;
 mod peer;
 mod server;
 mod stream;
@@ -13,52 +15,26 @@ mod stream;
 use std::io;
 use std::process::ExitCode;
 
+use loading::{report, wrong};
 use server::Server;
+
+/// Messages before the measured ones: buffers, caches and the scheduler settle. As many however many are measured, so
+/// that the difference of two runs is that of the measured ones.
+const BEFORE: u64 = 20_000;
 
 const USAGE: &str = "usage: load echo PORT PID CONNECTIONS MESSAGES | stream PORT PID MIB | idle PORT PID CONNECTIONS";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some(measured) = measure(&args) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("load {}: {error}", args.join(" "));
-            ExitCode::FAILURE
-        }
-    }
+    loading::run("load", USAGE, measure)
 }
 
-fn measure(args: &[String]) -> Option<io::Result<()>> {
-    let (subject, numbers) = args.split_first()?;
-    let numbers: Vec<u64> =
-        numbers.iter().map(|text| text.parse()).collect::<Result<_, _>>().ok()?;
-    if numbers.contains(&0) {
-        return None;
-    }
-    let (&[port, pid], numbers) = numbers.split_first_chunk::<2>()?;
-    let server = Server { port: port.try_into().ok()?, pid: pid.try_into().ok()? };
-    let begin = || epoll::end_with_parent().and_then(|()| epoll::raise_fd_limit());
-    Some(match (subject.as_str(), numbers) {
+fn measure(subject: &str, numbers: &[u64], server: &Server) -> Option<io::Result<()>> {
+    match (subject, numbers) {
         ("echo", &[connections, messages]) => {
-            begin().and_then(|()| echo::measure(&server, connections as usize, messages))
+            Some(echo::measure(server, connections as usize, BEFORE, messages))
         }
-        ("stream", &[mib]) => begin().and_then(|()| stream::measure(&server, mib)),
-        ("idle", &[connections]) => {
-            begin().and_then(|()| idle::measure(&server, connections as usize))
-        }
-        _ => return None,
-    })
-}
-
-fn report(key: &str, value: f64) {
-    println!("{key}={value:.3}");
-}
-
-/// The server did something that no echo server may.
-fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
+        ("stream", &[mib]) => Some(stream::measure(server, mib)),
+        ("idle", &[connections]) => Some(idle::measure(server, connections as usize)),
+        _ => None,
+    }
 }

@@ -14,6 +14,7 @@ const CONNECTED_AT_ONCE: usize = 100;
 
 /// Whatever the server owes comes sooner; longer than a slow machine under valgrind takes.
 const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE_MS: i32 = 60_000;
 
 /// One connection with at most one message on its way.
 pub struct Peer {
