@@ -470,6 +470,33 @@ fn what_is_pulled_is_flushed_when_there_is_nothing_more_for_now() {
 }
 
 #[test]
+fn a_packed_body_that_was_taken_to_the_last_byte_comes_to_its_end() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes = Routes::new()
+        .get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+            kept.put(reply.header("Content-Type", "text/plain").stream(ev, BodyLength::Unknown)?);
+            Ok::<(), Error>(())
+        })
+        .compress(Compression::new().level(1));
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(asks("/", GZIP));
+    until(&mut ev, |_| !slot.is_empty());
+    let stream = slot.take();
+    let mut sent = 0;
+    for piece in [50_000, 500, 1] {
+        while stream.write(&mut ev, noise(piece)).is_ok() {
+            sent += piece;
+        }
+    }
+    stream.end(&mut ev).unwrap();
+    let answer = client.reply(&mut ev);
+    assert!(answer.is_whole);
+    assert_eq!(unpacked(&answer).len(), sent);
+}
+
+#[test]
 fn a_slow_reader_of_a_packed_stream_is_told_of_and_loses_nothing() {
     let mut ev = ev();
     let slot = Slot::new();

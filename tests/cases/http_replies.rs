@@ -419,6 +419,32 @@ fn how_much_may_wait_for_a_client_is_the_servers_to_say() {
     assert_eq!(client.reply(&mut ev).body.len(), 900);
 }
 
+/// There is one whole reply at a time, and none is begun while much waits.
+#[test]
+fn a_whole_reply_is_taken_however_little_may_wait() {
+    static WHOLE: [u8; 100_000] = [b'x'; 100_000];
+    for len in [1000, 10_000, 100_000] {
+        let bodies = [
+            Response::bytes("a/b", &WHOLE[..len]),
+            Response::fixed("a/b", &WHOLE[..len]),
+            Response::shared("a/b", Shared::from_static(&WHOLE[..len])),
+        ];
+        for body in bodies {
+            let mut ev = ev();
+            let routes = at_root(move |ev: &mut EvLoop, _, reply: Reply| reply.send(ev, body.clone()))
+                .get("/text", move |ev: &mut EvLoop, _, reply: Reply| reply.text(ev, &WHOLE[..len]));
+            let options = ServerOptions::new().write_limits(600, 600);
+            let (_, mut client) = one_client_with(&mut ev, options, routes);
+            // Each comes behind one that waits.
+            client.send([get("/text"), get("/"), get("/text"), get("/missing")].concat());
+            for _ in 0..3 {
+                assert_eq!(client.reply(&mut ev).body.len(), len);
+            }
+            assert_eq!(client.reply(&mut ev).status, 404);
+        }
+    }
+}
+
 #[test]
 fn date_and_server_of_the_handler_are_the_only_ones() {
     let mut ev = ev();

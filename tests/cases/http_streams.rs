@@ -178,6 +178,21 @@ fn trailers_are_for_who_takes_them() {
 }
 
 #[test]
+fn trailers_follow_a_body_of_any_length() {
+    let mut trailers = Fields::default();
+    trailers.push("X-Sum", b"42").unwrap();
+    for len in [0, 10_000, 3_000_000] {
+        let mut ev = ev();
+        let response = Response::bytes("a/b", vec![b'x'; len]).trailers(trailers.clone());
+        let routes = Routes::new()
+            .get("/", move |ev: &mut EvLoop, _, reply: Reply| reply.send(ev, response.clone()));
+        let (_, mut client) = one_client(&mut ev, routes);
+        let answer = client.ask(&mut ev, request("GET", "/", "TE: trailers\r\n", ""));
+        assert_eq!((answer.body.len(), answer.is_whole, answer.trailers.len()), (len, true, 1));
+    }
+}
+
+#[test]
 fn who_writes_too_much_is_told_and_told_again_when_it_has_left() {
     let mut ev = ev();
     let (mut client, stream) = begun(&mut ev, &get("/"), BodyLength::Unknown);
@@ -226,6 +241,23 @@ fn a_piece_beyond_the_hard_limit_is_refused_whole() {
     stream.end(&mut ev).unwrap();
     let answer = client.reply(&mut ev);
     assert_eq!((answer.body.len(), answer.is_whole), (sent, true));
+}
+
+/// A server keeps its word: what was taken is a body, however much of it waits where it ends.
+#[test]
+fn a_body_that_was_taken_to_the_last_byte_comes_to_its_end() {
+    let mut ev = ev();
+    let (mut client, stream) = begun(&mut ev, &get("/"), BodyLength::Unknown);
+    let mut sent = 0;
+    for piece in [60_000, 600, 1] {
+        while stream.write(&mut ev, vec![b'x'; piece]).is_ok() {
+            sent += piece;
+        }
+    }
+    stream.end(&mut ev).unwrap();
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.body.len(), answer.is_whole), (sent, true));
+    assert_eq!(client.ask(&mut ev, get("/other")).text(), "other");
 }
 
 #[test]

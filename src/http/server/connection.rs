@@ -514,7 +514,7 @@ pub(super) fn go_on_with_body(ev: &mut EvLoop, service: &Rc<Service>, at: At, se
     // If the body is on its way, or was refused, nobody waits any more.
     let waits = !exchange.has(flag::BODY_SEEN) && exchange.answer == Answer::None;
     if waits && at.stream.input_len(ev) == 0 {
-        let result = at.stream.write(ev, "HTTP/1.1 100 Continue\r\n\r\n");
+        let result = at.stream.write_anyway(ev, b"HTTP/1.1 100 Continue\r\n\r\n");
         sending::note_written(ev, &mut state, at, &result);
     }
 }

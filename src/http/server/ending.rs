@@ -173,8 +173,8 @@ fn write_last(
     if !is_head && !status.forbids_body() {
         out.extend_from_slice(body);
     }
-    // If it is not taken, so much waits that nobody would read it.
-    let _ = at.stream.write(ev, &state.scratch);
+    // If it is not taken, the client is gone.
+    let _ = at.stream.write_anyway(ev, &state.scratch);
     (head, state.scratch.len() as u64)
 }
 

@@ -236,7 +236,8 @@ impl ReplyStream {
                     } else {
                         state.scratch.extend_from_slice(wire::LAST_CHUNK);
                     }
-                    let result = self.at.stream.write(ev, &state.scratch);
+                    // What was taken comes to its end, however much of it waits.
+                    let result = self.at.stream.write_anyway(ev, &state.scratch);
                     sending::note_written(ev, state, self.at, &result);
                     result.map(|_| ())
                 }

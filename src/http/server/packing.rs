@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::connection::{At, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::outgoing::{BodyLength, Puller, ReplyStream};
-use super::pieces::{self, Piece, TAKEN_WHOLE};
+use super::pieces::{Piece, TAKEN_WHOLE};
 use super::response::{Body, Outline, Response};
 use super::sending::{self, SMALL};
 use super::service::{Service, State};
@@ -17,7 +17,7 @@ use super::{Pull, connection};
 use crate::http::compression::{self, Compression};
 use crate::net::{Chunk, Written};
 use crate::wire::coding::{Coding, Encoder};
-use crate::wire::{CHUNK_END, CHUNK_HEAD, Fields, Status};
+use crate::wire::{self, CHUNK_END, Fields, Status};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
 const REPLYING: &str = "replying to a request";
@@ -389,32 +389,37 @@ fn send(
     at: At,
     serial: u32,
     framing: Framing,
-    out: Vec<u8>,
+    mut out: Vec<u8>,
 ) -> Result<Written> {
     if out.is_empty() {
         let is_full = state.conn(at).is_none_or(|conn| conn.has(conn_flag::STALLED));
         return Ok(if is_full { Written::Full } else { Written::Room });
     }
     let len = out.len();
-    let is_small = len <= SMALL && at.stream.takes(ev, len + CHUNK_HEAD + CHUNK_END.len()).is_ok();
-    let written = if is_small {
-        let written = pieces::write_piece(ev, state, at, framing, Piece::Bytes(&out));
-        // Its memory is for the next one, unless it was for a large piece that came to little.
-        if out.capacity() <= AT_ONCE {
-            state.packed = out;
-        }
-        written
-    } else {
-        pieces::write_piece(ev, state, at, framing, Piece::Owned(out))
-    };
-    if written.is_err() {
-        // What has come out of the packer cannot be put back.
-        if let Some(exchange) = state.exchange(at, serial) {
-            exchange.hooks().packer = None;
-        }
-        at.stream.reset(ev);
+    let is_chunked = framing == Framing::Chunked;
+    let head = &mut state.scratch;
+    head.clear();
+    if is_chunked {
+        wire::chunk_head(len, head);
     }
-    let written = written?;
+    // It was counted before it was packed, and what has come out of a packer cannot be put back.
+    let mut large = (len > SMALL).then(|| std::mem::take(&mut out));
+    let result = at.stream.append_anyway(ev, |output| {
+        output.append(&head);
+        match large.take() {
+            Some(large) => output.append_owned(large),
+            None => output.append(&out),
+        }
+        if is_chunked {
+            output.append(CHUNK_END);
+        }
+    });
+    // Its memory is for the next one, unless it was for a large piece that came to little.
+    if out.capacity() <= AT_ONCE {
+        state.packed = out;
+    }
+    sending::note_written(ev, state, at, &result);
+    let written = result?;
     if let Some(exchange) = state.exchange(at, serial) {
         exchange.bytes_out += len as u64;
     }

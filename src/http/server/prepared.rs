@@ -31,16 +31,14 @@ impl Parts {
         self.len
     }
 
-    /// All of it, behind a head.
-    pub(super) fn buffer(&self, head: &[u8]) -> Result<Buffer> {
-        let mut whole = Buffer::new();
-        whole.append(head);
+    /// All of it, behind what is there.
+    pub(super) fn append_to(&self, output: &mut Buffer) -> Result<()> {
         for (before, offset, len) in &self.parts {
-            whole.append(before);
-            whole.append_file(Arc::clone(&self.file), *offset, *len)?;
+            output.append(before);
+            output.append_file(Arc::clone(&self.file), *offset, *len)?;
         }
-        whole.append(&self.end);
-        Ok(whole)
+        output.append(&self.end);
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use super::reply::{Pending, gone, length_of};
 use super::response::{Body, Outline, Response};
 use super::service::{Service, State};
 use super::{Connection, RequestDetails, Summary, clients, composing, connection};
-use crate::net::Written;
+use crate::net::{Buffer, Shared, Written};
 use crate::wire::{self, Fields, Status, Version};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
@@ -60,12 +60,15 @@ pub(super) fn answer_bytes(
         now,
     )?;
     let result = if absent || body.is_empty() {
-        at.stream.write(ev, &state.scratch)
+        at.stream.write_anyway(ev, &state.scratch)
     } else if body.len() <= SMALL {
         state.scratch.extend_from_slice(body);
-        at.stream.write(ev, &state.scratch)
+        at.stream.write_anyway(ev, &state.scratch)
     } else {
-        at.stream.write(ev, &state.scratch).and_then(|_| at.stream.write_owned(ev, body))
+        at.stream.append_anyway(ev, |output| {
+            output.append(&state.scratch);
+            output.append_owned(body);
+        })
     };
     finish(ev, state, at, serial, if absent { 0 } else { body.len() as u64 }, result)
 }
@@ -136,7 +139,7 @@ pub(super) fn answer(
         Ok(response) => response,
         Err(answered) => return answered,
     };
-    let Response { outline, body, trailers } = response;
+    let Response { outline, mut body, trailers } = response;
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
     let now = ev.now_nanos();
@@ -150,50 +153,52 @@ pub(super) fn answer(
     let absent = composing::begin(ev, service, state, at, serial, &outline, None, framing, now)?;
     let stream = at.stream;
     if absent {
-        let result = stream.write(ev, &state.scratch);
+        let result = stream.write_anyway(ev, &state.scratch);
         return finish(ev, state, at, serial, 0, result);
     }
     if wants_trailers && len > 0 {
         wire::chunk_head(usize::try_from(len).unwrap_or(usize::MAX), &mut state.scratch);
     }
-    let result = match body {
-        Body::Empty => stream.write(ev, &state.scratch),
-        Body::Static(bytes) if bytes.len() <= SMALL => {
-            state.scratch.extend_from_slice(bytes);
-            stream.write(ev, &state.scratch)
-        }
-        Body::Owned(bytes) if bytes.len() <= SMALL => {
-            state.scratch.extend_from_slice(&bytes);
-            stream.write(ev, &state.scratch)
-        }
-        Body::Static(bytes) => stream
-            .write(ev, &state.scratch)
-            .and_then(|_| stream.write_shared(ev, crate::net::Shared::from_static(bytes))),
-        Body::Owned(bytes) => {
-            stream.write(ev, &state.scratch).and_then(|_| stream.write_owned(ev, bytes))
-        }
-        Body::Shared(bytes) => {
-            stream.write(ev, &state.scratch).and_then(|_| stream.write_shared(ev, bytes))
-        }
-        Body::File(file, offset, len) => {
-            stream.write(ev, &state.scratch).and_then(|_| stream.write_file(ev, file, offset, len))
-        }
-        Body::Parts(parts) => {
-            parts.buffer(&state.scratch).and_then(|mut whole| stream.write_buffer(ev, &mut whole))
-        }
+    let scratch = &mut state.scratch;
+    let small = match &body {
+        Body::Static(bytes) => Some(*bytes),
+        Body::Owned(bytes) => Some(bytes.as_slice()),
+        _ => None,
     };
-    let result = match trailers.filter(|_| wants_trailers) {
-        Some(trailers) => result.and_then(|_| {
-            state.scratch.clear();
-            if len > 0 {
-                state.scratch.extend_from_slice(b"\r\n");
-            }
-            wire::last_chunk(&trailers, &mut state.scratch);
-            stream.write(ev, &state.scratch)
-        }),
-        None => result,
-    };
+    if let Some(bytes) = small.filter(|bytes| bytes.len() <= SMALL) {
+        scratch.extend_from_slice(bytes);
+        body = Body::Empty;
+    }
+    let mut end = Vec::new();
+    if let Some(trailers) = trailers.filter(|_| wants_trailers) {
+        if len > 0 {
+            end.extend_from_slice(wire::CHUNK_END);
+        }
+        wire::last_chunk(&trailers, &mut end);
+    }
+    let mut put = Ok(());
+    let result = stream.append_anyway(ev, |output| {
+        output.append(&scratch);
+        // Where it is not asked for, it goes when nothing is borrowed any more.
+        put = append_body(output, std::mem::take(&mut body));
+        output.append(&end);
+    });
+    let result = put.and(result);
     finish(ev, state, at, serial, len, result)
+}
+
+/// A body goes behind its head. There is one at a time, so it is taken whatever its length: none is begun while much
+/// of those before it waits.
+fn append_body(output: &mut Buffer, body: Body) -> Result<()> {
+    match body {
+        Body::Empty => {}
+        Body::Static(bytes) => output.append_shared(Shared::from_static(bytes)),
+        Body::Owned(bytes) => output.append_owned(bytes),
+        Body::Shared(bytes) => output.append_shared(bytes),
+        Body::File(file, offset, len) => output.append_file(file, offset, len)?,
+        Body::Parts(parts) => parts.append_to(output)?,
+    }
+    Ok(())
 }
 
 /// Sends the head of a reply whose body comes piece by piece. Says whether the body is sent at all.
@@ -229,7 +234,7 @@ pub(super) fn begin_stream(
         None => Framing::Chunked,
     };
     let absent = composing::begin(ev, service, state, at, serial, &outline, None, framing, now)?;
-    let result = at.stream.write(ev, &state.scratch);
+    let result = at.stream.write_anyway(ev, &state.scratch);
     note_written(ev, state, at, &result);
     if let Err(error) = result {
         // Nobody else has the right to answer any more.

@@ -62,7 +62,7 @@ pub(super) fn upgrade(
     scratch.extend_from_slice(b"\r\n");
     scratch.extend_from_slice(&outline.lines);
     scratch.extend_from_slice(b"\r\n");
-    if let Err(error) = at.stream.write(ev, &*scratch) {
+    if let Err(error) = at.stream.write_anyway(ev, scratch) {
         // Nobody else has the right to answer any more.
         at.stream.reset(ev);
         return Err(error);

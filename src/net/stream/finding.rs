@@ -87,10 +87,32 @@ impl Stream {
         n: usize,
         append: impl FnOnce(&mut Buffer) -> T,
     ) -> Result<Written> {
+        self.append_if(ev, |state| may_write(state, n), append)
+    }
+
+    /// Adds to the output of a stream, however much waits there: for what there is only so much of, as whoever writes
+    /// sees to.
+    #[cfg(feature = "http-server")]
+    #[inline]
+    pub(crate) fn append_anyway<T>(
+        self,
+        ev: &mut EvLoop,
+        append: impl FnOnce(&mut Buffer) -> T,
+    ) -> Result<Written> {
+        self.append_if(ev, takes_any, append)
+    }
+
+    #[inline(always)]
+    fn append_if<T>(
+        self,
+        ev: &mut EvLoop,
+        check: impl FnOnce(&State) -> Result<()>,
+        append: impl FnOnce(&mut Buffer) -> T,
+    ) -> Result<Written> {
         let hub = ev.local_if_made::<Hub>().ok_or_else(closed)?;
         let found = hub.with(self, |cell| {
             let mut state = cell.state.borrow_mut();
-            may_write(&state, n)?;
+            check(&state)?;
             #[cfg(feature = "websocket")]
             if state.shared.is_some() {
                 state.unshare(hub);
@@ -126,12 +148,16 @@ pub(super) fn touch(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     }
 }
 
+/// Whether a stream takes anything more.
+#[inline]
+fn takes_any(state: &State) -> Result<()> {
+    if state.has(flag::SHUT | flag::OVER) { Err(closed()) } else { Ok(()) }
+}
+
 /// Whether a stream takes so many bytes more.
 #[inline]
 pub(super) fn may_write(state: &State, n: usize) -> Result<()> {
-    if state.has(flag::SHUT | flag::OVER) {
-        return Err(closed());
-    }
+    takes_any(state)?;
     let hard = state.limits().hard;
     let waits = state.output_owned();
     if waits.saturating_add(n) > hard || n == 0 && waits >= hard && hard > 0 {

@@ -235,7 +235,13 @@ impl Stream {
         self.append(ev, bytes.len(), |output| output.append(bytes))
     }
 
-    /// Sends several slices as if they were one.
+    /// Sends bytes, [however much waits](Self::append_anyway).
+    #[cfg(feature = "http-server")]
+    pub(crate) fn write_anyway(self, ev: &mut EvLoop, bytes: &[u8]) -> Result<Written> {
+        self.append_anyway(ev, |output| output.append(bytes))
+    }
+
+    /// Sends several slices as if they were one, [however much waits](Self::append_anyway).
     #[cfg(feature = "http-server")]
     #[inline]
     pub(crate) fn write_parts<const N: usize>(
@@ -244,7 +250,7 @@ impl Stream {
         parts: [&[u8]; N],
     ) -> Result<Written> {
         let len = parts.iter().map(|part| part.len()).sum();
-        self.append(ev, len, |output| output.append_parts(parts, len))
+        self.append_anyway(ev, |output| output.append_parts(parts, len))
     }
 
     /// Sends a `Vec` or `String` that is handed over, without copying it.
