@@ -621,6 +621,23 @@ fn a_body_is_asked_for_once() {
 }
 
 #[test]
+fn a_body_that_is_thrown_away_cannot_be_asked_for() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (_, mut client) = one_client(&mut ev, waits(&slot));
+    client.send(request("POST", "/", "Content-Length: 10\r\n", "01234"));
+    settle(&mut ev);
+    let (request, reply) = slot.take();
+    reply.text(&mut ev, "enough").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "enough");
+    let late = request.receive(&mut ev, |_, _, _| {}).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::InvalidInput);
+    // The rest of it is no request.
+    client.send("56789");
+    assert_eq!(client.ask(&mut ev, get("/missing")).status, 404);
+}
+
+#[test]
 fn a_gathered_body_cannot_be_asked_for() {
     let mut ev = ev();
     let routes = Routes::new().post("/", |ev: &mut EvLoop, request: Request, reply: Reply| {

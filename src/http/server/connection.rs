@@ -494,9 +494,16 @@ pub(super) fn receive(
     incoming: Incoming,
 ) -> Result<(), bool> {
     let mut state = service.state.borrow_mut();
+    let Some(conn) = state.conn(body.at) else { return Err(false) };
+    // Behind the reply it is read for nobody, and some of it has gone.
+    let is_drained = conn.phase == Phase::Draining;
     let Some(exchange) = state.exchange(body.at, body.serial) else { return Err(false) };
     let taken = exchange.hooks.as_ref().is_some_and(|hooks| hooks.incoming.is_some());
-    if taken || exchange.has(flag::BODY_TOLD | flag::DISCARDED) || exchange.request.is_some() {
+    if taken
+        || is_drained
+        || exchange.has(flag::BODY_TOLD | flag::DISCARDED)
+        || exchange.request.is_some()
+    {
         return Err(true);
     }
     exchange.hooks().incoming = Some(incoming);

@@ -263,8 +263,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] where the body was gathered, or was asked for before;
-    /// [`ErrorKind::Closed`] if the client is gone.
+    /// [`ErrorKind::InvalidInput`] where the body was gathered, was asked for before, or is being thrown away, as it is
+    /// once the reply was sent and nobody had asked for it; [`ErrorKind::Closed`] if the client is gone.
     pub fn receive(
         &self,
         ev: &mut EvLoop,
