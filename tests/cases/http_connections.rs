@@ -1,6 +1,7 @@
 // Connections: one request after the other, many at once, and for how long.
 
 use evloop::net::StreamEvent;
+use evloop::wire::Method;
 
 use crate::talking::*;
 
@@ -359,6 +360,26 @@ fn an_upgrade_later_keeps_what_has_come_meanwhile() {
     assert_eq!(client.reply(&mut ev).status, 101);
     client.upload(&mut ev, &[b'l'; 200_000]);
     until(&mut ev, |_| got.get() == 250_000);
+}
+
+/// Some clients say of every request how long its body is.
+#[test]
+fn a_body_of_no_length_does_not_keep_a_connection_from_being_taken_over() {
+    let up = |ev: &mut EvLoop, _: Request, reply: Reply| reply.upgrade(ev, "echo").map(|_| ());
+    let ways = [
+        Routes::new().get("/", up),
+        Routes::new().streaming(Method::GET, "/", up),
+        hello().before(|ev, _, reply| {
+            let _ = reply.upgrade(ev, "echo");
+            None
+        }),
+    ];
+    for routes in ways {
+        let mut ev = ev();
+        let (_, mut client) = one_client(&mut ev, routes);
+        let fields = "Content-Length: 0\r\nConnection: Upgrade\r\nUpgrade: echo\r\n";
+        assert_eq!(client.ask(&mut ev, request("GET", "/", fields, "")).status, 101);
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn upgrade(
         return Err(gone());
     };
     let wants = exchange.has(flag::UPGRADES);
-    let has_body = !exchange.has(flag::BODY_DONE);
+    let has_body = !exchange.has(flag::BODY_DONE) && exchange.decoder.remaining() != Some(0);
     let wrong = checked.err().map(Err).or_else(|| {
         if !wants {
             Some(refused("the client has not asked for it"))
