@@ -538,6 +538,46 @@ fn a_body_can_be_paused_from_its_own_receiver() {
     client.reply(&mut ev);
 }
 
+/// Whoever writes it to a disk, say, replies when that was done.
+#[test]
+fn the_end_of_a_body_waits_for_who_has_paused_however_it_came() {
+    let sent = format!("{}0\r\n\r\n", chunks(&["hello"]));
+    let wholes = [
+        request("POST", "/", "Content-Length: 5\r\n", "hello"),
+        request("POST", "/", "Transfer-Encoding: chunked\r\n", &sent),
+    ];
+    for whole in wholes {
+        for cut in (whole.find("\r\n\r\n").unwrap() + 5)..=whole.len() {
+            let mut ev = ev();
+            let slot = Slot::new();
+            let (_, mut client) = one_client(&mut ev, waits(&slot));
+            client.send(&whole[..cut]);
+            settle(&mut ev);
+            let (request, reply) = slot.take();
+            let taker = Taker::default();
+            let notes = taker.clone();
+            let body = request
+                .receive(&mut ev, move |ev, body, event| {
+                    notes.note(event);
+                    if notes.bytes() == 5 {
+                        body.pause(ev);
+                    }
+                })
+                .unwrap();
+            settle(&mut ev);
+            client.send(&whole[cut..]);
+            settle(&mut ev);
+            assert_eq!((taker.bytes(), taker.ends()), (5, vec![]), "{cut}");
+            assert!(body.resume(&mut ev));
+            settle(&mut ev);
+            assert_eq!(taker.ends(), ["end "], "{cut}");
+            reply.text(&mut ev, "stored").unwrap();
+            assert_eq!(client.reply(&mut ev).text(), "stored");
+            assert_eq!(client.ask(&mut ev, get("/")).text(), "got");
+        }
+    }
+}
+
 #[test]
 fn the_end_of_a_body_waits_until_all_of_it_is_taken() {
     let mut ev = ev();

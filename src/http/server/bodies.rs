@@ -237,7 +237,8 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         let Some(exchange) = state.exchange(at, serial) else { return Step::Wait };
         (exchange.unread.len(), exchange.has(flag::PAUSED), exchange.has(flag::BODY_DONE))
     };
-    if done && left == 0 {
+    // Who has paused is told of no end either, wherever the last bytes were cut: what came before is still being used.
+    if done && left == 0 && !paused {
         times::stop_body(ev, service, at);
         telling::body_end(ev, service, at, serial);
         // From here on it is the handler that is waited for.

@@ -60,7 +60,7 @@ impl Incoming {
 }
 
 impl RequestBody {
-    /// Wants nothing more for now: the client is held up when the system's buffers are full. No time-out runs
+    /// Wants nothing more for now, nor to be told of the end: the client is held up when the system's buffers are full. No time-out runs
     /// meanwhile, and the connection waits, also where the reply has been sent. Returns whether the body still comes, as all of these do.
     pub fn pause(self, ev: &mut EvLoop) -> bool {
         let found = self.change(ev, |exchange| {
