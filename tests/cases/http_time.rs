@@ -239,6 +239,69 @@ fn while_a_body_is_paused_no_time_passes() {
     assert_eq!(client.reply(&mut ev).text(), "all");
 }
 
+/// A route that discards its body when it has ten bytes of it, and keeps its reply.
+fn discards(slot: &Slot<Reply>) -> Routes {
+    let slot = slot.clone();
+    hello().streaming(Method::POST, "/", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        slot.put(reply);
+        let mut came = 0;
+        request.receive(ev, move |ev, body, event| {
+            if let BodyEvent::Data(data) = event {
+                came += data.drain(usize::MAX);
+                if came >= 10 {
+                    body.discard(ev);
+                }
+            }
+        })?;
+        Ok::<(), Error>(())
+    })
+}
+
+#[test]
+fn a_body_that_is_discarded_has_no_time_any_more() {
+    for length in [10, 1000] {
+        for is_answered in [false, true] {
+            let mut ev = ev();
+            let slot = Slot::new();
+            let (_, mut client) = one_client(&mut ev, discards(&slot));
+            client.send(announced("/", length, "01234"));
+            settle(&mut ev);
+            client.send("56789");
+            settle(&mut ev);
+            let reply = slot.take();
+            if is_answered {
+                client.send("x".repeat(length - 10));
+                reply.text(&mut ev, "done").unwrap();
+                assert_eq!(client.reply(&mut ev).text(), "done");
+                // It is idle, which it may be for a minute.
+                pass(&mut ev, secs(59));
+            } else {
+                pass(&mut ev, secs(1000));
+                client.hears_nothing(&mut ev);
+                client.send("x".repeat(length - 10));
+                reply.text(&mut ev, "late").unwrap();
+                assert_eq!(client.reply(&mut ev).text(), "late");
+            }
+            assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+        }
+    }
+}
+
+#[test]
+fn the_handler_has_its_time_from_when_it_discards_the_body() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let options = ServerOptions::new().handler_timeout(Some(secs(5)));
+    let (_, mut client) = one_client_with(&mut ev, options, discards(&slot));
+    client.send(announced("/", 1000, "01234"));
+    pass(&mut ev, secs(8));
+    client.send("56789");
+    pass(&mut ev, ms(4900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(200));
+    assert_eq!(client.reply(&mut ev).status, 503);
+}
+
 #[test]
 fn a_handler_may_take_for_ever_or_so_long() {
     let mut ev = ev();

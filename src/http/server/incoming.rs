@@ -95,6 +95,11 @@ impl RequestBody {
         });
         drop(old);
         if found {
+            if let Some(service) = Service::find(ev, self.server) {
+                // From here on it is the handler that is waited for.
+                times::stop_body(ev, &service, self.at);
+                times::time_handler(ev, &service, self.at);
+            }
             self.touch(ev);
         }
         found
@@ -109,7 +114,7 @@ impl RequestBody {
     /// Whether whoever takes it has neither paused it nor said that nobody wants it, and it may go on.
     pub(crate) fn is_wanted(self, ev: &mut EvLoop) -> bool {
         let mut wanted = false;
-        self.change(ev, |exchange| wanted = !exchange.has(flag::PAUSED | flag::DISCARDED));
+        self.change(ev, |exchange| wanted = !exchange.has(flag::PAUSED));
         wanted
     }
 
@@ -117,7 +122,9 @@ impl RequestBody {
         let Some(service) = Service::find(ev, self.server) else { return false };
         let mut state = service.state.borrow_mut();
         let exchange = state.exchange(self.at, self.serial);
-        let Some(exchange) = exchange.filter(|exchange| !exchange.has(flag::BODY_TOLD)) else {
+        // One that is thrown away is nobody's to hold up.
+        let is_over = flag::BODY_TOLD | flag::DISCARDED;
+        let Some(exchange) = exchange.filter(|exchange| !exchange.has(is_over)) else {
             return false;
         };
         change(exchange);
