@@ -43,6 +43,36 @@ fn behind_a_handler_that_has_closed_its_connection_no_other_is_called() {
 }
 
 #[test]
+fn who_waits_for_a_handler_that_runs_the_loop_is_taken_in_no_more_of_than_others() {
+    let mut ev = ev();
+    let (waiting, done) = (Slot::<(Server, Client)>::new(), Slot::new());
+    let (kept, told) = (waiting.clone(), done.clone());
+    let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        if let Some((server, mut other)) = kept.get() {
+            other.send(get("/"));
+            settle(ev);
+            let mut most = 0;
+            for _ in 0..50 {
+                other.push(&[b'x'; 100_000]);
+                settle(ev);
+                let inputs = server.connections(ev).into_iter();
+                most = inputs.map(|of| of.stream().input_len(ev)).fold(most, usize::max);
+            }
+            told.put((other, most));
+        }
+        reply.text(ev, "hello")
+    });
+    let (server, mut client) = one_client(&mut ev, routes);
+    waiting.put((server, Client::new(&mut ev, server)));
+    assert_eq!(client.ask(&mut ev, get("/")).text(), "hello");
+    let (mut other, most) = done.take();
+    assert!((1..200_000).contains(&most), "{most}");
+    // It had its turn when the other was done, and what has come behind it is no request.
+    assert_eq!(other.reply(&mut ev).text(), "hello");
+    assert_eq!(other.reply(&mut ev).status, 501);
+}
+
+#[test]
 fn a_handler_that_has_run_the_loop_for_long_leaves_the_whole_time_for_the_next_request() {
     let mut ev = ev();
     let routes = hello().get("/long", move |ev: &mut EvLoop, _, reply: Reply| {

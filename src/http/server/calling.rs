@@ -17,7 +17,9 @@ use super::reply::{Pending, Reply};
 use super::request::Request;
 use super::response::{Outline, Response};
 use super::service::{Service, State};
-use super::{Connection, Failure, FailureCause, composing, connection, driving, sending, times};
+use super::{
+    Connection, Failure, FailureCause, bodies, composing, connection, driving, sending, times,
+};
 use crate::EvLoop;
 use crate::wire::{Fault, Method, Status};
 
@@ -216,6 +218,8 @@ pub(super) fn try_again(
         if !state.waiting.contains(&at) {
             state.waiting.push(at);
         }
+        drop(state);
+        bodies::hold_back(ev, service, at);
         return Step::Wait;
     }
     handler_in(ev, service, at, state)
