@@ -239,6 +239,30 @@ fn while_a_body_is_paused_no_time_passes() {
     assert_eq!(client.reply(&mut ev).text(), "all");
 }
 
+#[test]
+fn a_hook_that_answers_later_has_the_time_of_a_handler() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let (routes, reasons) = noting(hello().before(move |_, _, reply| {
+        kept.put(reply);
+        None
+    }));
+    let (_, mut client) = one_client_with(&mut ev, options().handler_timeout(Some(secs(5))), routes);
+    client.send(get("/"));
+    pass(&mut ev, ms(4900));
+    slot.take().text(&mut ev, "in time").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "in time");
+    client.send(get("/"));
+    pass(&mut ev, ms(4900));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, ms(200));
+    let answer = client.reply(&mut ev);
+    assert_eq!((answer.status, answer.closes()), (503, true));
+    settle(&mut ev);
+    assert_eq!(*reasons.borrow(), [CompletionReason::Ok, CompletionReason::Timeout]);
+}
+
 /// A route that discards its body when it has ten bytes of it, and keeps its reply.
 fn discards(slot: &Slot<Reply>) -> Routes {
     let slot = slot.clone();

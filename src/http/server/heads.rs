@@ -234,6 +234,8 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
         return Step::Wait;
     }
     if !service.routes.before.is_empty() && !calling::before(ev, service, at) {
+        // A hook that answers later is a handler.
+        times::time_handler(ev, service, at);
         return Step::On;
     }
     if framing == Framing::None {
