@@ -7,6 +7,9 @@
 use std::{fmt, io};
 
 /// What evloop's fallible functions return.
+///
+/// A `main` that meets errors of `std` too returns `std::io::Result<()>` or `Result<(), Box<dyn std::error::Error>>`: `?`
+/// makes either of an [`Error`], but no [`Error`] of what `std` returns, [`stdin`](crate::stdin) included.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of trouble an [`Error`] reports.
@@ -101,10 +104,12 @@ pub enum ErrorKind {
     Stuck,
 }
 
-/// An error of the loop or of one of its watchers.
+/// An error of the loop, or of what is built on it.
+///
+/// Its text says what was being done and what kind of trouble that met; `{error:#}` says why too, with all the causes on
+/// one line. For logs and people that is the one to print. Programs ask [`kind`](Self::kind).
 ///
 /// ```
-/// use std::time::Duration;
 /// use evloop::{ErrorKind, EvLoop, Interest};
 ///
 /// let mut ev = EvLoop::new()?;
@@ -112,6 +117,11 @@ pub enum ErrorKind {
 /// input.free(&mut ev);
 /// let error = input.start(&mut ev).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Stale);
+///
+/// ev.fail("the configuration is gone");
+/// let error = ev.run().unwrap_err();
+/// assert_eq!(error.to_string(), "running the loop: a callback failed");
+/// assert_eq!(format!("{error:#}"), "running the loop: a callback failed: the configuration is gone");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Error(Box<Inner>);
@@ -166,9 +176,43 @@ impl Error {
         Self(Box::new(Inner { kind, doing, source: Some(cause) }))
     }
 
+    /// What the system has refused, with the name of what it was refused for: an address, a path.
+    #[cfg(feature = "net")]
+    #[cold]
+    pub(crate) fn named(
+        kind: ErrorKind,
+        doing: &'static str,
+        name: impl fmt::Display,
+        cause: io::Error,
+    ) -> Self {
+        Self::caused(kind, doing, Box::new(Refused { name: name.to_string(), cause }))
+    }
+
     #[cold]
     pub(crate) fn stale(doing: &'static str) -> Self {
         Self::new(ErrorKind::Stale, doing)
+    }
+}
+
+/// Whom an error of the system is about. Its cause is that error.
+#[cfg(feature = "net")]
+#[derive(Debug)]
+struct Refused {
+    name: String,
+    cause: io::Error,
+}
+
+#[cfg(feature = "net")]
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(feature = "net")]
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
     }
 }
 

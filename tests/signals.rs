@@ -560,6 +560,8 @@ fn numbers_that_cannot_be_watched_are_invalid_input() {
         assert_eq!(freed.unwrap_err().kind(), ErrorKind::InvalidInput);
         ev.verify();
     }
+    let refused = ev.signal(libc::SIGKILL, nothing).start(&mut ev).unwrap_err();
+    assert!(format!("{refused:#}").ends_with("signal 9 cannot be watched"), "{refused:#}");
     assert!(!ev.run().unwrap());
 }
 

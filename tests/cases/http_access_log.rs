@@ -315,8 +315,10 @@ fn a_file_is_appended_to_and_for_its_owner_and_group() {
     }
     let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode & !0o640, 0, "{mode:o}");
-    let error = AccessLog::file(folder.path("no/log")).unwrap_err();
+    let path = folder.path("no/log");
+    let error = AccessLog::file(&path).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(format!("{error:#}").contains(path.to_str().unwrap()), "{error:#}");
 }
 
 #[test]

@@ -327,7 +327,9 @@ fn a_field_that_cannot_be_is_an_error_of_listening() {
         let routes = Routes::new().files("/", tree.files().header(name, value));
         assert!(ServerOptions::new().unbound(&mut ev, routes).is_err());
     }
-    assert!(Files::new(tree.path("nowhere")).is_err());
+    let error = Files::new(tree.path("nowhere")).unwrap_err();
+    assert_eq!((error.kind(), error.raw_os_error()), (ErrorKind::Io, Some(libc::ENOENT)));
+    assert!(format!("{error:#}").contains("nowhere"), "{error:#}");
     tree.file("file", "");
     assert!(Files::new(tree.path("file")).is_err());
 }

@@ -141,7 +141,9 @@ impl AccessLog {
     ///
     /// Those of opening it.
     pub fn file(path: impl AsRef<Path>) -> Result<Self> {
-        Output::file(path.as_ref()).map(Self::of).map_err(|error| failed(OPENING, error))
+        let path = path.as_ref();
+        let output = Output::file(path).map_err(|error| refused(OPENING, path, error))?;
+        Ok(Self::of(output))
     }
 
     /// Writes to standard output.
@@ -230,8 +232,8 @@ impl AccessLog {
     pub fn reopen(&self) -> Result<()> {
         let path = self.shared.output().path().map(Path::to_owned);
         let Some(path) = path else { return Ok(()) };
-        let new =
-            Output::file(&path).map_err(|error| failed("opening an access log again", error))?;
+        let new = Output::file(&path);
+        let new = new.map_err(|error| refused("opening an access log again", &path, error))?;
         let old = std::mem::replace(&mut *self.shared.output(), new);
         if old.is_torn() {
             self.shared.written.fetch_sub(1, Ordering::Relaxed);
@@ -339,6 +341,11 @@ impl Routes {
             .on_completed(move |ev, completed| gathering.note(ev, &Entry::of(completed)))
             .on_refused(move |ev, refused| also.note(ev, &Entry::of_refused(refused)))
     }
+}
+
+#[cold]
+fn refused(doing: &'static str, path: &Path, error: io::Error) -> Error {
+    Error::named(ErrorKind::Io, doing, path.display(), error)
 }
 
 #[cold]

@@ -48,7 +48,8 @@ const RACES: usize = 8;
 
 impl Root {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let fd = openat(CWD, path, LOOK, Mode::empty()).map_err(opening)?;
+        let fd = openat(CWD, path, LOOK, Mode::empty());
+        let fd = fd.map_err(|errno| opening(path, errno))?;
         Ok(Self::of(fd))
     }
 
@@ -102,10 +103,6 @@ pub(super) fn retry<T>(
     }
 }
 
-fn opening(errno: Errno) -> Error {
-    Error::caused(
-        ErrorKind::Io,
-        "opening a directory to serve",
-        Box::new(std::io::Error::from(errno)),
-    )
+fn opening(path: &Path, errno: Errno) -> Error {
+    Error::named(ErrorKind::Io, "opening a directory", path.display(), errno.into())
 }

@@ -4,10 +4,10 @@
 // where one is. Who removes a file must know that it is his: its device and inode are noted when it is
 // made, and compared before it is removed.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
@@ -323,26 +323,7 @@ fn is_mapped(target: &Target) -> bool {
 
 /// Which of the addresses it was, and why.
 fn refused(address: &Address, cause: io::Error) -> Error {
-    let refused = Refused { address: address.to_string(), cause };
-    Error::caused(ErrorKind::Listen, LISTENING, Box::new(refused))
-}
-
-#[derive(Debug)]
-struct Refused {
-    address: String,
-    cause: io::Error,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.address)
-    }
-}
-
-impl std::error::Error for Refused {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
-    }
+    Error::named(ErrorKind::Listen, LISTENING, address, cause)
 }
 
 fn invalid(why: &'static str) -> Error {

@@ -42,7 +42,7 @@ impl Seat {
     /// C library keeps to itself. Nothing has changed then.
     pub(crate) fn listen(&self, signum: i32, unblock: bool) -> io::Result<()> {
         let Some(bit) = bit(signum) else {
-            return Err(io::ErrorKind::InvalidInput.into());
+            return Err(unwatchable(signum));
         };
         fork::watch()?;
         let node = self.node;
@@ -134,4 +134,9 @@ impl Iterator for Signals {
         self.0 &= self.0 - 1;
         Some(lowest as i32 + 1)
     }
+}
+
+#[cold]
+fn unwatchable(signum: i32) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("signal {signum} cannot be watched"))
 }
