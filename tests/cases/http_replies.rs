@@ -162,6 +162,23 @@ fn an_error_is_500_and_is_reported() {
 }
 
 #[test]
+fn a_failure_says_what_caused_the_error_if_it_is_asked_to() {
+    let mut ev = ev();
+    let told = Log::new();
+    let notes = told.clone();
+    let routes = at_root(|_: &mut EvLoop, _, _: Reply| Files::new("/no/such/place").map(drop))
+        .on_failure(move |_, failure| {
+            notes.push(failure.to_string());
+            notes.push(format!("{failure:#}"));
+        });
+    let (_, mut client) = one_client(&mut ev, routes);
+    assert_eq!(client.ask(&mut ev, get("/")).status, 500);
+    let text = "a handler has failed: opening a directory: reading or writing failed";
+    let cause = "/no/such/place: No such file or directory (os error 2)";
+    assert_eq!(told.take(), [text.to_owned(), format!("{text}: {cause}")]);
+}
+
+#[test]
 fn an_error_after_the_reply_changes_nothing_of_it() {
     let mut ev = ev();
     let told = Count::new();

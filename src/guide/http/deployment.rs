@@ -39,7 +39,7 @@
 //! let stop = ev.signal(libc::SIGTERM, move |ev, _| server.shutdown(ev, Some(limit)));
 //! let again = ev.signal(libc::SIGHUP, move |_, _| {
 //!     if let Err(error) = log.reopen() {
-//!         eprintln!("the log is written where it was: {error}");
+//!         eprintln!("the log is written where it was: {error:#}");
 //!     }
 //! });
 //! stop.start(&mut ev)?.set_ref(&mut ev, false); // signals alone keep nothing running

@@ -91,7 +91,7 @@
 //!         reply.text(ev, text)?;
 //!         Ok::<(), Box<dyn std::error::Error>>(())
 //!     })
-//!     .on_failure(|_, failure| eprintln!("{}", failure.cause));
+//!     .on_failure(|_, failure| eprintln!("{failure:#}"));
 //! ```
 //!
 //! A panic is treated in the same way: its request ends with 500, or is cut if its reply had begun, and all others

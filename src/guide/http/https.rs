@@ -31,7 +31,7 @@
 //!         Ok(tls.reload(std::fs::read(&chain)?, std::fs::read(&key)?)?)
 //!     };
 //!     if let Err(error) = read() {
-//!         eprintln!("the certificate stays as it is: {error}");
+//!         eprintln!("the certificate stays as it is: {error:#}");
 //!     }
 //! });
 //! renew.start(&mut ev)?.set_ref(&mut ev, false);

@@ -119,7 +119,7 @@ pub enum ConnectionEvent {
     Closed(Reason),
 }
 
-/// A handler has failed.
+/// A handler has failed. Its text is that of its cause.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
@@ -130,6 +130,8 @@ pub struct Failure {
 }
 
 /// How a handler has failed.
+///
+/// Its text ends with what the handler's error says; `{:#}` has all that caused that error too, on one line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FailureCause {
@@ -139,10 +141,24 @@ pub enum FailureCause {
     Panic(Box<dyn Any + Send>),
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
 impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Error(error) => write!(f, "a handler has failed: {error}"),
+            Self::Error(error) => {
+                write!(f, "a handler has failed: {error}")?;
+                let mut cause = error.source().filter(|_| f.alternate());
+                while let Some(error) = cause {
+                    write!(f, ": {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
             Self::Panic(panic) => {
                 let text = panic.downcast_ref::<&str>().copied();
                 let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

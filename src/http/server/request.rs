@@ -33,9 +33,8 @@ const KEPT_HEAD: usize = 16 * 1024;
 ///
 /// let routes = Routes::new().post("/greet/{name}", |ev: &mut EvLoop, request: Request, reply: Reply| {
 ///     let name = request.param("name").unwrap_or("you");
-///     let loud = request.query_pairs().any(|(name, _)| name == "loud");
-///     let text = format!("hello {name}, you sent {} bytes{}", request.body().len(), if loud { "!" } else { "." });
-///     reply.text(ev, text)
+///     let greeting = request.query_value("greeting").unwrap_or("hello".to_owned());
+///     reply.text(ev, format!("{greeting} {name}, you sent {} bytes", request.body().len()))
 /// });
 /// ```
 pub struct Request {
@@ -157,7 +156,8 @@ impl Request {
         wire::urlencoded::parse(self.query().unwrap_or_default())
     }
 
-    /// The value of the first pair of that name in the query.
+    /// The value of the first pair of that name in the query, decoded.
+    #[doc(alias = "query_param")]
     #[must_use]
     pub fn query_value(&self, name: &str) -> Option<String> {
         self.query_pairs().find(|(of, _)| of == name).map(|(_, value)| value.into_owned())

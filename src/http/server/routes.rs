@@ -15,7 +15,13 @@ use crate::{Error, EvLoop};
 /// What a handler may return: nothing, or a `Result` whose error is a reply of 500 if none was sent.
 ///
 /// For `()` and for `Result<(), E>`, where `E` is an error or can become one: [`evloop::Error`](crate::Error),
-/// `std::io::Error`, `String`, `Box<dyn Error>`.
+/// `std::io::Error`, `String`, `Box<dyn Error>`. A semicolon lets go of what else there is; `.map(drop)` keeps the error
+/// of a `Result`, which is a failure of the handler then.
+#[diagnostic::on_unimplemented(
+    message = "a handler returns nothing or a `Result<(), E>`, not `{Self}`",
+    note = "a semicolon behind it lets go of what nobody wants; `.map(drop)` keeps the error of a `Result`, \
+            which is a failure of the handler then"
+)]
 pub trait Outcome: sealed::Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), Box<dyn StdError>>;
@@ -77,6 +83,10 @@ pub(super) struct Entry {
 ///
 /// What is wrong with a pattern is an error of [`listen`](super::ServerOptions::listen), not of the call that adds
 /// it, so that calls can be chained.
+///
+/// Handlers are closures with a state of their own, so routes are no one's twice: a function makes them for each
+/// server that is to have the same ones, over HTTP and over HTTPS for example. One server may listen on several
+/// addresses.
 #[must_use = "routes do nothing until a server has them"]
 #[derive(Default)]
 pub struct Routes {
