@@ -81,7 +81,8 @@ impl EvLoop {
     /// no loop that can be changed.
     ///
     /// ```
-    /// # use std::cell::Cell;
+    /// use std::cell::Cell;
+    ///
     /// let mut ev = evloop::EvLoop::new()?;
     /// assert!(ev.local_if_made::<Cell<u64>>().is_none());
     /// ev.local::<Cell<u64>>().set(7);

@@ -105,6 +105,24 @@ use wall::Periodics;
 /// a handle. Dropping it calls the [cleanup watchers](Self::on_close), stops every watcher and drops
 /// their closures and sources; handles that survive say that it is gone.
 ///
+/// | what for | |
+/// |---|---|
+/// | to make one | [`new`](Self::new), [`builder`](Self::builder) |
+/// | to run it | [`run`](Self::run), [`run_mode`](Self::run_mode), [`turn`](Self::turn); to end that, [`break_loop`](Self::break_loop), [`fail`](Self::fail) |
+/// | watchers | [`io`](Self::io), [`timer`](Self::timer), [`timer_at`](Self::timer_at), [`periodic`](Self::periodic), [`signal`](Self::signal), [`child`](Self::child), [`idle`](Self::idle), [`prepare`](Self::prepare), [`check`](Self::check), [`on_fork`](Self::on_fork), [`on_close`](Self::on_close) |
+#[cfg_attr(feature = "stat", doc = "| | [`stat`](Self::stat) |")]
+/// | for once | [`after`](Self::after), [`once`](Self::once), [`defer`](Self::defer) |
+/// | other threads | [`remote`](Self::remote), [`notifier`](Self::notifier), [`channel`](Self::channel) |
+#[cfg_attr(
+    feature = "net",
+    doc = "| connections | [`connect`](Self::connect), [`listen`](Self::listen), [`stream`](Self::stream), [`datagram`](Self::datagram), [`resolve`](Self::resolve) |"
+)]
+#[cfg_attr(feature = "net", doc = "| what blocks | [`work`](Self::work) |")]
+#[cfg_attr(feature = "http-server", doc = "| HTTP | [`http_server`](Self::http_server) |")]
+/// | its time | [`now`](Self::now), [`wall_now`](Self::wall_now), [`update_now`](Self::update_now), [`suspend`](Self::suspend) |
+/// | inside other loops | [`backend_fd`](Self::backend_fd), [`next_deadline`](Self::next_deadline) |
+/// | to look inside | [`watchers`](Self::watchers), [`metrics`](Self::metrics), [`on_stall`](Self::on_stall), [`verify`](Self::verify) |
+///
 /// ```
 /// use evloop::EvLoop;
 /// use std::time::Duration;
@@ -380,8 +398,9 @@ impl EvLoop {
     /// first error is kept; later ones are dropped. The loop can be run again.
     ///
     /// ```
-    /// # use evloop::{ErrorKind, EvLoop};
-    /// # use std::time::Duration;
+    /// use evloop::{ErrorKind, EvLoop};
+    /// use std::time::Duration;
+    ///
     /// let mut ev = EvLoop::new()?;
     /// ev.after(Duration::ZERO, |ev| ev.fail("the configuration is gone"));
     /// let error = ev.run().unwrap_err();

@@ -128,7 +128,8 @@ impl EvLoop {
     /// returning.
     ///
     /// ```
-    /// # use evloop::{EvLoop, Run};
+    /// use evloop::{EvLoop, Run};
+    ///
     /// let mut ev = EvLoop::new()?;
     /// ev.defer(|ev| assert_eq!(ev.pending_count(), 0));
     /// ev.run()?;

@@ -103,8 +103,9 @@ impl EvLoop {
     /// counts with the moment the wall clock will have come to its time, as far as can be told now.
     ///
     /// ```
-    /// # use evloop::EvLoop;
-    /// # use std::time::{Duration, Instant};
+    /// use evloop::EvLoop;
+    /// use std::time::{Duration, Instant};
+    ///
     /// let mut ev = EvLoop::new()?;
     /// assert_eq!(ev.next_deadline(), None);
     /// ev.after(Duration::from_secs(1), |_| {});

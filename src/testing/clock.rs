@@ -62,8 +62,9 @@ impl MockClock {
     /// next iteration. A moment before 1970 counts as 1970.
     ///
     /// ```
-    /// # use evloop::{EvLoop, Run, Schedule, testing::MockClock};
-    /// # use std::time::{Duration, SystemTime};
+    /// use evloop::{EvLoop, Run, Schedule, testing::MockClock};
+    /// use std::time::{Duration, SystemTime};
+    ///
     /// let clock = MockClock::new();
     /// clock.set_wall(SystemTime::UNIX_EPOCH + Duration::from_secs(90));
     /// let mut ev = EvLoop::builder().mock_clock(&clock).build()?;

@@ -89,8 +89,9 @@ impl EvLoop {
     /// It is a list of keys, so what it names may be stopped or freed while walking it.
     ///
     /// ```
-    /// # use evloop::{AnyWatcher, EvLoop, Kind};
-    /// # use std::time::Duration;
+    /// use evloop::{AnyWatcher, EvLoop, Kind};
+    /// use std::time::Duration;
+    ///
     /// let mut ev = EvLoop::new()?;
     /// ev.after(Duration::from_secs(9), |_| {});
     /// ev.after(Duration::from_secs(10), |_| {});

@@ -27,7 +27,7 @@ use crate::engine::{Head, Key, SimpleSlot};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Check(Key);
 
-plain_event!(CheckEvent, Check, "check watcher");
+plain_event!(CheckEvent, Check, "a check watcher");
 
 impl EvLoop {
     /// Makes a check watcher (`ev_check_init`): called after every wait. It is not started yet.

@@ -113,7 +113,7 @@ impl EvLoop {
     /// Makes a watcher of a child process (`ev_child_init`): `callback` is called when it has ended. It is
     /// not started yet.
     ///
-    /// The watcher owns the handle, so nobody else waits for the process by it; the callback is shown it
+    /// `process` is what [`Command::spawn`](process::Command::spawn) returns. The watcher owns it, so nobody else waits for the process by it; the callback is shown it
     /// ([`ChildEvent::process`]), and [`Child::into_process`] gives it back.
     #[track_caller]
     pub fn child(

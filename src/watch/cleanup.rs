@@ -34,7 +34,7 @@ const KIND: Kind = Kind::Cleanup;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Cleanup(Key);
 
-plain_event!(CleanupEvent, Cleanup, "cleanup watcher");
+plain_event!(CleanupEvent, Cleanup, "a cleanup watcher");
 
 impl EvLoop {
     /// Makes a cleanup watcher (`ev_cleanup_init`): called when the loop is dropped. It is not started yet.

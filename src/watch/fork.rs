@@ -28,7 +28,7 @@ use crate::engine::{Head, Key, SimpleSlot};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Fork(Key);
 
-plain_event!(ForkEvent, Fork, "fork watcher");
+plain_event!(ForkEvent, Fork, "a fork watcher");
 
 impl EvLoop {
     /// Makes a fork watcher (`ev_fork_init`): called in a forked child. It is not started yet.

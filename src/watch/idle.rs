@@ -34,7 +34,7 @@ use crate::engine::{Head, Key, SimpleSlot};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Idle(Key);
 
-plain_event!(IdleEvent, Idle, "idle watcher");
+plain_event!(IdleEvent, Idle, "an idle watcher");
 
 impl EvLoop {
     /// Makes an idle watcher (`ev_idle_init`): called while nothing of its priority or above is

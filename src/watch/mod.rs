@@ -266,7 +266,7 @@ macro_rules! verbs {
 /// The event of a kind that has no facts beyond the bits, and the cell that delivers it.
 macro_rules! plain_event {
     ($event:ident, $watcher:ident, $what:literal) => {
-        #[doc = concat!("What the callback of a ", $what, " is told.")]
+        #[doc = concat!("What the callback of ", $what, " is told.")]
         #[derive(Clone, Copy, Debug)]
         #[non_exhaustive]
         pub struct $event {

@@ -40,7 +40,7 @@ const KIND: Kind = Kind::Async;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Async(Key);
 
-plain_event!(AsyncEvent, Async, "notifier");
+plain_event!(AsyncEvent, Async, "a notifier");
 
 /// The sending half of a notifier (`ev_async_send`): calls the watcher from any thread.
 ///

@@ -54,8 +54,9 @@ impl EvLoop {
     /// that passes meanwhile is gone.
     ///
     /// ```
-    /// # use evloop::{EvLoop, Events, Interest};
-    /// # use std::{os::unix::net::UnixStream, time::Duration};
+    /// use evloop::{EvLoop, Events, Interest};
+    /// use std::{os::unix::net::UnixStream, time::Duration};
+    ///
     /// let mut ev = EvLoop::new()?;
     /// let (stream, _peer) = UnixStream::pair()?;
     /// ev.once(stream, Interest::READ, Some(Duration::from_millis(5)), |_, _stream, events| {

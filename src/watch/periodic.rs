@@ -50,7 +50,7 @@ const KIND: Kind = Kind::Periodic;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Periodic(Key);
 
-plain_event!(PeriodicEvent, Periodic, "periodic");
+plain_event!(PeriodicEvent, Periodic, "a periodic");
 
 impl EvLoop {
     /// Makes a periodic (`ev_periodic_init`): due when the wall clock shows what `schedule` says. It is not

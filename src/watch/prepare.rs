@@ -32,7 +32,7 @@ use crate::engine::{Head, Key, SimpleSlot};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Prepare(Key);
 
-plain_event!(PrepareEvent, Prepare, "prepare watcher");
+plain_event!(PrepareEvent, Prepare, "a prepare watcher");
 
 impl EvLoop {
     /// Makes a prepare watcher (`ev_prepare_init`): called before every wait. It is not started yet.

@@ -61,7 +61,7 @@ const KIND: Kind = Kind::Timer;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Timer(Key);
 
-plain_event!(TimerEvent, Timer, "timer");
+plain_event!(TimerEvent, Timer, "a timer");
 
 impl EvLoop {
     /// Makes a timer (`ev_timer_init`): due `after` the start and, unless `repeat` is zero, every
@@ -103,8 +103,9 @@ impl EvLoop {
     /// The key is good for calling it off.
     ///
     /// ```
-    /// # use evloop::EvLoop;
-    /// # use std::time::Duration;
+    /// use evloop::EvLoop;
+    /// use std::time::Duration;
+    ///
     /// let mut ev = EvLoop::new()?;
     /// ev.after(Duration::from_millis(1), |ev| ev.break_loop(evloop::Break::All));
     /// let never = ev.after(Duration::from_secs(3600), |_| unreachable!());

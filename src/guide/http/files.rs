@@ -191,7 +191,8 @@
 //! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! Where nothing has to be said about it, [`Routes::upload`](crate::http::Routes::upload) is that in one line. In both:
+//! Where nothing has to be said about it, [`Routes::upload`](crate::http::Routes::upload) is that in one line:
+//! `.upload("/incoming", upload)`. In both:
 //!
 //! * **Under the name there is all of it or what was there before**, never a half: it is written beside its place, and
 //!   renamed when it is complete. A full disk is 507, a client that goes away leaves nothing.

@@ -25,7 +25,7 @@
 //! # Ok::<(), evloop::Error>(())
 //! ```
 //!
-//! For time-outs, `None` is for ever; of the limits, 0 is none for `max_requests` and `min_body_rate`.
+//! For time-outs, `None` is for ever; for limits, 0 is none where their page says so.
 //!
 //! # What is accepted
 //!
@@ -86,7 +86,7 @@
 //! | bytes read ahead while a request is handled | 64 KiB | – | not read |
 //! | bytes of a streamed body that were not taken | 64 KiB | – | not read |
 //! | bytes of replies that wait for the client, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
-//! | the same, hard | 1 MiB | – | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
+//! | the same, hard | 1 MiB | `write_limits` | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
 //!
 //! With [threads](crate::http::ThreadOptions), all of these are for each of them, but for those of listening when
 //! [one accepts for all](crate::http::Sharing::HandOff).

@@ -290,7 +290,8 @@ impl fmt::Debug for Files {
 }
 
 impl Routes {
-    /// Serves the files of a directory at a path and everything below it.
+    /// Serves the files of a directory at a path and everything below it: `GET /assets/a/b.css` with the prefix `/assets`
+    /// is the file `a/b.css` in it. What is below the whole prefix is the path, also where that is a pattern.
     ///
     /// ```
     /// use evloop::http::{Files, Routes};

@@ -331,7 +331,16 @@ impl fmt::Debug for Upload {
 }
 
 impl Routes {
-    /// Takes files into a directory, by `PUT` to a path and everything below it.
+    /// Takes files into a directory, by `PUT` to a path and everything below it: `PUT /incoming/b.txt` with the prefix
+    /// `/incoming` is the file `b.txt` in it. What is below the whole prefix is the path, also where that is a pattern.
+    ///
+    /// ```
+    /// use evloop::http::{Routes, Upload};
+    ///
+    /// # let dir = std::env::temp_dir();
+    /// let routes = Routes::new().upload("/incoming", Upload::new(dir)?.max_size(100 << 20));
+    /// # Ok::<(), evloop::Error>(())
+    /// ```
     pub fn upload(self, prefix: &str, upload: Upload) -> Self {
         let (_, below, capture) = below(prefix);
         let handler = move |ev: &mut EvLoop, request: Request, reply: Reply| {

@@ -98,6 +98,23 @@ pub use threads::{ServerThreads, ServersRemote, Sharing, ThreadOptions};
 /// The key of a server.
 ///
 /// As with watchers it is a number, and may be copied and kept. Verbs on a server that has stopped do nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use evloop::EvLoop;
+/// use evloop::http::Routes;
+///
+/// let mut ev = EvLoop::new()?;
+/// let routes = Routes::new().get("/", |ev, _, reply| reply.text(ev, "hello"));
+/// let server = ev.http_server("127.0.0.1:0", routes)?;
+/// for address in server.addresses(&ev) {
+///     println!("listening on http://{address}"); // with the port that the system has chosen
+/// }
+/// server.on_stopped(&mut ev, |_| println!("everybody was answered"));
+/// server.shutdown(&mut ev, Some(Duration::from_secs(10)));
+/// ev.run()?; // as long as there is a server
+/// # Ok::<(), evloop::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Server {
     id: u64,

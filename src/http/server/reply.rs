@@ -25,6 +25,13 @@ const REPLYING: &str = "replying to a request";
 /// further requests on the same connection. It can be [sent to another thread](Self::into_remote). To keep it is what
 /// `MHD_suspend_connection` is in libmicrohttpd, and there is nothing to resume.
 ///
+/// | what is sent | |
+/// |---|---|
+/// | something whole | [`text`](Self::text), [`html`](Self::html), [`json`](Self::json), [`bytes`](Self::bytes), [`empty`](Self::empty), [`file`](Self::file), [`redirect`](Self::redirect), [`error`](Self::error); a [`Response`] by [`send`](Self::send) |
+/// | piece by piece | [`stream`](Self::stream), [`pull`](Self::pull), [`pipe`](Self::pipe), [`events`](Self::events) |
+/// | from another thread | [`into_remote`](Self::into_remote) |
+/// | something else than HTTP | [`upgrade`](Self::upgrade) |
+///
 /// ```
 /// use std::time::Duration;
 /// use evloop::EvLoop;
@@ -146,7 +153,7 @@ impl Reply {
         self.bytes(ev, "text/html; charset=utf-8", body)
     }
 
-    /// Sends JSON that was made already.
+    /// Sends JSON that was made already, by the crate `serde_json` say.
     pub fn json(self, ev: &mut EvLoop, body: impl AsRef<[u8]>) -> Result<()> {
         self.bytes(ev, "application/json", body)
     }

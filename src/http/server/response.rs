@@ -88,7 +88,7 @@ impl Response {
         Self::of("text/html; charset=utf-8", Body::Owned(body.into().into_bytes()))
     }
 
-    /// JSON that was made already.
+    /// JSON that was made already, by the crate `serde_json` say.
     pub fn json(body: impl Into<String>) -> Self {
         Self::of("application/json", Body::Owned(body.into().into_bytes()))
     }

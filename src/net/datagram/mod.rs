@@ -78,8 +78,8 @@ pub struct Datagram {
 }
 
 impl EvLoop {
-    /// Opens a socket of datagrams that is bound to an address, with [options](DatagramOptions) as they are
-    /// when nothing is said: `127.0.0.1:5353`, `[::]:5353`, `:5353`, `unix:/run/it.sock`, `unix:@it`.
+    /// Opens a socket of datagrams that is bound to an address, with the default
+    /// [options](DatagramOptions): `127.0.0.1:5353`, `[::]:5353`, `:5353`, `unix:/run/it.sock`, `unix:@it`.
     ///
     /// # Errors
     ///
