@@ -158,7 +158,7 @@
 //!
 //! The [`guide`] has a chapter on each of [signals and children](guide::signals_and_children), watching files, connections, serving HTTP,
 //! [time](guide::time), [forking](guide::forking), [embedding](guide::embedding) and [finding what
-//! blocks](guide::finding_what_blocks), and a daemon in less than 60 lines.
+//! blocks](guide::finding_what_blocks), and a daemon in less than 60 lines of code.
 //!
 //! # From libev
 //!
