@@ -263,7 +263,7 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// Those of all replies. What is wrong with the path or the file is answered, and no error.
+    /// Those of [all replies](Reply#errors). What is wrong with the path or the file is answered, and no error.
     pub fn serve(
         &self,
         ev: &mut EvLoop,

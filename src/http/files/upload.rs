@@ -134,7 +134,7 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// Those of [`Request::receive`], and of all replies.
+    /// Those of [`Request::receive`], and of [all replies](Reply#errors).
     pub fn receive(
         &self,
         ev: &mut EvLoop,

@@ -265,6 +265,10 @@ impl Reply {
     /// Sends the head now, and the body as it is [written](ReplyStream::write).
     ///
     /// Of a length that is not known it is sent in chunks; to a client of HTTP/1.0 until the connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [all replies](Self#errors).
     pub fn stream(mut self, ev: &mut EvLoop, length: BodyLength) -> Result<ReplyStream> {
         let Some(service) = self.service.take() else { return Err(gone()) };
         let outline = std::mem::take(&mut self.outline);
@@ -280,6 +284,10 @@ impl Reply {
     /// (`MHD_ContentReaderCallback`).
     ///
     /// Who has nothing for now says [`Pull::Later`], and [wakes](PullWaker::wake) it when there is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [all replies](Self#errors).
     pub fn pull(
         self,
         ev: &mut EvLoop,
@@ -301,7 +309,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// Those of all replies; [`ErrorKind::InvalidInput`] for a status that is not between 102 and 199.
+    /// Those of [all replies](Self#errors); [`ErrorKind::InvalidInput`] for a status that is not between 102 and 199.
     pub fn interim(&self, ev: &mut EvLoop, status: Status, fields: &Fields) -> Result<()> {
         let service = self.service.as_ref().ok_or_else(gone)?;
         sending::interim(ev, service, self.at, self.serial, status, fields)
@@ -315,7 +323,7 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// Those of all replies; [`ErrorKind::InvalidInput`] if the client has not asked to
+    /// Those of [all replies](Self#errors); [`ErrorKind::InvalidInput`] if the client has not asked to
     /// [upgrade](super::Request::upgrade), or sends a body first.
     pub fn upgrade(mut self, ev: &mut EvLoop, protocol: &str) -> Result<Stream> {
         let Some(service) = self.service.take() else { return Err(gone()) };
