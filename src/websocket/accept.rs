@@ -147,7 +147,7 @@ impl WebSocket {
 /// [`WebSocketOptions::origin`].
 ///
 /// `Origin` is what a browser says, and only a browser: who is none can say what it likes. It must be `http` or
-/// `https`, and the host and port of `Host`.
+/// `https`, and the host and port of `Host`: a proxy in front has to leave a port there that is not the usual one.
 #[must_use]
 pub fn same_origin(request: &Request) -> bool {
     let mut all = request.fields().get_all("origin");

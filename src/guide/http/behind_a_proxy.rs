@@ -84,6 +84,8 @@
 //!   server. haproxy has no such limit.
 //! * **WebSockets need their two fields**, which a proxy does not pass on by itself, and a connection each: an upgraded
 //!   one does not go back to the `keepalive` ones.
+//! * **`$host` has no port.** Where nginx listens on another than 80 or 443, as one does for a trial, write `$http_host`
+//!   in its place, or `same_origin` refuses the WebSockets of its own pages with 403.
 //! * **Events need nothing**: [`Reply::events`](crate::http::Reply::events) says `X-Accel-Buffering: no`, which nginx
 //!   does, and its heartbeat of 15 s is less than any time-out here. Other streams need `proxy_buffering off`, or the
 //!   same field.
