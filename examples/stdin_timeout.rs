@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stdin_timeout: {error}");
+            eprintln!("stdin_timeout: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -72,7 +72,8 @@ pub struct Io(Key);
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct IoEvent<'a, F> {
-    /// What is ready.
+    /// What is ready. `std` reads and writes shared files and sockets by what `&File`, `&TcpStream` and the like
+    /// implement, so a variable is needed: `let mut source = event.source;`, and then `source.read(…)`.
     pub source: &'a F,
     /// The watcher it happened to.
     pub watcher: Io,
