@@ -15,6 +15,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What kind of trouble an [`Error`] reports.
 ///
 /// More kinds may join; match with a `_` arm.
+///
+/// ```
+/// assert_eq!(evloop::ErrorKind::Suspended.to_string(), "the loop is suspended");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -259,6 +263,13 @@ impl ErrorKind {
     }
 }
 
+/// The text that an [`Error`] of this kind has, without what was being done.
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text())
+    }
+}
+
 /// For conversions that cannot fail.
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
@@ -268,7 +279,7 @@ impl From<std::convert::Infallible> for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.doing, self.0.kind.text())?;
+        write!(f, "{}: {}", self.0.doing, self.0.kind)?;
         if f.alternate() {
             let mut cause = std::error::Error::source(self);
             while let Some(error) = cause {

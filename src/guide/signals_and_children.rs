@@ -96,6 +96,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `net`, [`EvLoop::stream`](crate::EvLoop) takes such a pipe as it is, and has lines and time-outs.
+//!
 //! The end of the process and the end of its output are two events, and either may come first: a child of
 //! the child may hold the pipe open. Who needs both waits for both, as above, where the run does.
 //!

@@ -1,9 +1,15 @@
 //! The head of a request: what its lines say, and what follows from that.
 
+use std::fmt;
+
 use super::special::Meaning;
 use super::{Fields, Method};
 
 /// A version of HTTP. A later 1.x counts as 1.1, as RFC 9110 §2.5 wants it.
+///
+/// ```
+/// assert_eq!(evloop::wire::Version::Http11.to_string(), "HTTP/1.1");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
     /// `HTTP/1.0`
@@ -11,6 +17,15 @@ pub enum Version {
     /// `HTTP/1.1`
     #[default]
     Http11,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        })
+    }
 }
 
 /// In which form a request names its target (RFC 9112 §3.2).

@@ -1,5 +1,7 @@
 //! Bodies of requests, as they come.
 
+use std::fmt;
+
 use super::connection::{self, At};
 use super::exchange::flag;
 use super::service::Service;
@@ -34,6 +36,13 @@ pub enum BodyEvent<'a> {
 }
 
 /// Why a body is not complete.
+///
+/// ```
+/// use evloop::http::{BodyError, CompletionReason};
+///
+/// let error = BodyError::Over(CompletionReason::ClientAborted);
+/// assert_eq!(error.to_string(), "the body is not complete: client-aborted");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum BodyError {
@@ -41,6 +50,24 @@ pub enum BodyError {
     Fault(Fault),
     /// The request is over, for this reason.
     Over(CompletionReason),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(_) => f.write_str("the body cannot be read"),
+            Self::Over(reason) => write!(f, "the body is not complete: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Fault(fault) => Some(fault),
+            Self::Over(_) => None,
+        }
+    }
 }
 
 pub(super) type Receiver = Box<dyn FnMut(&mut EvLoop, RequestBody, BodyEvent<'_>)>;
