@@ -7,8 +7,8 @@ mod suite;
 #[path = "suite/http.rs"]
 mod talking;
 
-suite::on!(epoll: http_files, http_file_parts, http_file_paths, http_file_changes, http_uploads);
-suite::on!(poll: http_files, http_file_parts, http_file_paths, http_file_changes, http_uploads);
+suite::on!(epoll: http_files, http_file_parts, http_file_paths, http_file_changes, http_uploads, http_upload_parts);
+suite::on!(poll: http_files, http_file_parts, http_file_paths, http_file_changes, http_uploads, http_upload_parts);
 
 /// Directories of a case's own.
 mod tree {

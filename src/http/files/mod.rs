@@ -5,7 +5,8 @@
 
 // The rooms: `path` says which names may be asked for, `root` finds them below the directory, by one system call or,
 // with `walk`, by several. `marks` and `kinds` say what a file is; `serving` decides what is answered, `sending`
-// answers it, `parts` in several parts, `listing` with what is in a directory. `upload` and `storing` go the other way.
+// answers it, `parts` in several parts, `listing` with what is in a directory. `upload` and `storing` go the other way; `waiting`
+// knows what has come of files that are not complete.
 
 mod kinds;
 mod listing;
@@ -17,6 +18,7 @@ mod sending;
 mod serving;
 mod storing;
 mod upload;
+mod waiting;
 mod walk;
 
 use std::cell::Cell;

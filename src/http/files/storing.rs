@@ -5,6 +5,7 @@ use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 use std::{error, fmt};
 
 use rustix::fs::{
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 use super::FilePathFault;
 use super::marks::Attributes;
 use super::root::{READ_DIRECTORY, retry};
-use super::upload::{Conditions, Upload};
+use super::upload::{Conditions, Keeping, Upload};
 use crate::http::{BodyError, Fault, Status};
 use crate::net::{Buffer, Chunk};
 use crate::sys::close::close;
@@ -169,19 +170,25 @@ pub(super) struct Storing {
     written: u64,
     max_size: u64,
     syncs: bool,
-    keeps: bool,
+    /// Where what has come of it is left, if it does not come to its end.
+    keeps: Option<Keeping>,
+    /// When something of it came last.
+    pub(super) touched: Instant,
     replaces: bool,
     created: bool,
     /// Looked at again when the file gets its name: others may have made it meanwhile.
     pub(super) conditions: Option<Conditions>,
 }
 
-const WRITE: OFlags = OFlags::WRONLY
-    .union(OFlags::CREATE)
+/// To write to what is there. No link is followed, and no FIFO waited for.
+pub(super) const WRITE: OFlags = OFlags::WRONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
+
+/// The same, for what may have to be made.
+const MAKE: OFlags = WRITE.union(OFlags::CREATE);
 
 /// What a file's name may have of bytes, so that there is room for what is put around it.
 const NAME_KEPT: usize = 200;
@@ -197,6 +204,7 @@ impl Storing {
         name: &str,
         place: Place,
         replaces: bool,
+        now: Instant,
     ) -> Result<Self, UploadError> {
         let created = match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => match Attributes::from_stat(&stat).kind {
@@ -207,10 +215,14 @@ impl Storing {
             Err(Errno::NOENT) => true,
             Err(error) => return Err(error.into()),
         };
-        let (temporary, file) = if upload.resumes() {
-            kept_file(&directory, name, place.offset)?
-        } else {
-            fresh_file(&directory, name)?
+        let keeps = upload.keeping();
+        let (temporary, file) = match &keeps {
+            Some(keeping) => {
+                let kept = kept_file(&directory, name, place.offset)?;
+                keeping.waiting.take(path);
+                kept
+            }
+            None => fresh_file(&directory, name)?,
         };
         Ok(Self {
             directory,
@@ -222,7 +234,8 @@ impl Storing {
             written: 0,
             max_size: upload.size_limit(),
             syncs: upload.syncs(),
-            keeps: upload.resumes(),
+            keeps,
+            touched: now,
             replaces,
             created,
             conditions: None,
@@ -275,7 +288,7 @@ impl Storing {
         synced.map_err(|error| self.failed(error.into()))?;
         // The lock is kept until the file has its name: whoever got it before would begin its own in this one.
         let lock = match &self.file {
-            Some(file) if self.keeps => Some(file.try_clone().map_err(UploadError::of)?),
+            Some(file) if self.keeps.is_some() => Some(file.try_clone().map_err(UploadError::of)?),
             _ => None,
         };
         // From here on it is not known whether there is anything to go on with.
@@ -289,6 +302,8 @@ impl Storing {
                 self.remove();
                 return Err(error.into());
             }
+        } else if let Some(file) = &lock {
+            self.leave(file);
         }
         drop(lock);
         let path = std::mem::take(&mut self.path);
@@ -298,7 +313,9 @@ impl Storing {
     /// What a disk that fails has of it is nothing to go on with.
     fn failed(&mut self, error: io::Error) -> UploadError {
         let error = UploadError::of(error);
-        self.keeps &= !matches!(error, UploadError::Io(_));
+        if matches!(error, UploadError::Io(_)) {
+            self.keeps = None;
+        }
         error
     }
 
@@ -325,6 +342,17 @@ impl Storing {
         Ok(())
     }
 
+    /// What there is of it waits for the rest, if that may come. Nothing at all waits for nothing.
+    fn leave(&self, file: &File) {
+        match (&self.keeps, Attributes::of(file)) {
+            (Some(keeping), Ok(attributes)) if self.size() > 0 => {
+                let Keeping { waiting, most, links } = keeping;
+                waiting.leave(&self.path, attributes, self.touched, *most, *links);
+            }
+            _ => self.remove(),
+        }
+    }
+
     fn remove(&self) {
         // If it cannot be, it stays under a name that nobody is served.
         let _ = unlinkat(&self.directory, &self.temporary, AtFlags::empty());
@@ -333,8 +361,8 @@ impl Storing {
 
 impl Drop for Storing {
     fn drop(&mut self) {
-        if self.file.is_some() && !self.keeps {
-            self.remove();
+        if let Some(file) = &self.file {
+            self.leave(file);
         }
     }
 }
@@ -349,7 +377,7 @@ fn fresh_file(directory: &OwnedFd, name: &str) -> Result<(String, File), UploadE
     for _ in 0..TRIES {
         let random = RandomState::new().hash_one(0_u8);
         let temporary = format!(".{kept}.{random:016x}.part");
-        let flags = WRITE.union(OFlags::EXCL);
+        let flags = MAKE.union(OFlags::EXCL);
         match retry(|| openat(directory, &temporary, flags, Mode::from_raw_mode(0o666))) {
             Ok(fd) => return Ok((temporary, File::from(fd))),
             Err(Errno::EXIST) => {}
@@ -359,15 +387,20 @@ fn fresh_file(directory: &OwnedFd, name: &str) -> Result<(String, File), UploadE
     Err(Errno::EXIST.into())
 }
 
+/// The name of what has come of a file so far.
+pub(super) fn part_of(name: &str) -> String {
+    format!(".{name}.part")
+}
+
 /// The file in which what has come so far is kept, at the place where the next part begins.
 fn kept_file(directory: &OwnedFd, name: &str, offset: u64) -> Result<(String, File), UploadError> {
     if name.len() > NAME_KEPT {
         return Err(UploadError::Path(FilePathFault::TooLong));
     }
-    let temporary = format!(".{name}.part");
+    let temporary = part_of(name);
     for _ in 0..TRIES {
         let mode = Mode::from_raw_mode(0o666);
-        let fd = retry(|| openat(directory, &temporary, WRITE, mode))?;
+        let fd = retry(|| openat(directory, &temporary, MAKE, mode))?;
         match flock(&fd, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::AGAIN) => return Err(UploadError::Busy),
@@ -419,7 +452,8 @@ mod tests {
             while done < 300 {
                 let within = Root::open(&directory).unwrap();
                 let within = within.find("", Symlinks::Off, NAME_IN).unwrap();
-                match Storing::begin(&upload, within, "name", "name", Place::WHOLE, true) {
+                let now = Instant::now();
+                match Storing::begin(&upload, within, "name", "name", Place::WHOLE, true, now) {
                     Ok(mut storing) => {
                         storing.write(&mut Buffer::from(vec![b'x'; LEN])).unwrap();
                         assert!(storing.finish().unwrap().complete);

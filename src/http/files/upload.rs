@@ -3,10 +3,13 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::marks::{Attributes, Mark};
 use super::root::{NAME_IN, Root};
 use super::storing::{Place, Storing};
+use super::waiting::Waiting;
 use super::{FilePath, Stored, Symlinks, Tags, UploadError, below};
 use crate::http::{BodyEvent, Method, Reply, Request, RequestBody, Routes, Status};
 use crate::wire::Fields;
@@ -16,6 +19,10 @@ use crate::{EvLoop, Result};
 
 /// How large files may be unless it is said: 1 GiB.
 const SIZE_MAX: u64 = 1 << 30;
+
+/// How many parts of files may wait for the rest unless it is said, and for how long: a day.
+const PARTS_MAX: usize = 1000;
+const PARTS_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Takes files into a directory, from the bodies of requests (`mg_http_upload`).
 ///
@@ -40,15 +47,26 @@ const SIZE_MAX: u64 = 1 << 30;
 /// * **Writing blocks the loop** while the disk takes it, at most 64 KiB at a time, as nginx does: mostly that only
 ///   fills the page cache. With [`sync`](Self::sync) it waits for the disk at the end of each file.
 /// * **Names that begin with a dot and end in `.part`** are those of files that are not complete. What a crash leaves
-///   of them, and what of files in [parts](Self::resumable) nobody goes on with, is for the program to remove.
+///   of them, and what [waits](Self::max_parts) when a program ends, is for the next run of it to remove.
 /// * **How many files there are, and how large together, is not limited**: let in only who may fill the disk.
 pub struct Upload {
-    root: Root,
+    root: Arc<Root>,
     links: Symlinks,
     max_size: u64,
     syncs: bool,
     resumes: bool,
+    max_parts: usize,
+    parts_age: Duration,
+    waiting: Arc<Waiting>,
     replaces: bool,
+}
+
+/// Where what has come of a file is left until the rest comes.
+pub(super) struct Keeping {
+    pub(super) waiting: Arc<Waiting>,
+    /// How many may wait at a time.
+    pub(super) most: usize,
+    pub(super) links: Symlinks,
 }
 
 type Done = Box<dyn FnOnce(&mut EvLoop, std::result::Result<Stored, UploadError>, Reply)>;
@@ -69,12 +87,16 @@ impl Upload {
     }
 
     fn of(root: Root) -> Self {
+        let root = Arc::new(root);
         Self {
+            waiting: Arc::new(Waiting::new(Arc::clone(&root))),
             root,
             links: Symlinks::default(),
             max_size: SIZE_MAX,
             syncs: false,
             resumes: false,
+            max_parts: PARTS_MAX,
+            parts_age: PARTS_AGE,
             replaces: true,
         }
     }
@@ -105,9 +127,31 @@ impl Upload {
     /// Whether files may come in parts; off by default. What has come of one is kept, as `.NAME.part`, also if the
     /// client goes away. A `PUT` with `Content-Range: bytes 500-999/1000` goes on with it, and is answered with 202
     /// until the last byte has come. One that begins behind what is there is 416, with how much that is.
+    ///
+    /// What waits for its rest is removed after [a while](Self::parts_age), and when there is [too
+    /// much](Self::max_parts) of it. Its client is told 416 then, and begins again.
     #[must_use]
     pub fn resumable(mut self, resumes: bool) -> Self {
         self.resumes = resumes;
+        self
+    }
+
+    /// How many files may wait for their rest at a time, where they [may come in parts](Self::resumable): 1000, and at
+    /// least one. If there is one more, the one to which nobody has added for the longest time is removed. Those that are
+    /// coming just now do not count.
+    ///
+    /// Each `Upload` counts its own, and what an earlier run of the program has left is nobody's.
+    #[must_use]
+    pub fn max_parts(mut self, parts: usize) -> Self {
+        self.max_parts = parts.max(1);
+        self
+    }
+
+    /// How long a file waits for its rest after something of it came last: a day. What has waited for longer is removed
+    /// when a later upload begins.
+    #[must_use]
+    pub fn parts_age(mut self, age: Duration) -> Self {
+        self.parts_age = age;
         self
     }
 
@@ -126,8 +170,9 @@ impl Upload {
         self.syncs
     }
 
-    pub(super) fn resumes(&self) -> bool {
-        self.resumes
+    pub(super) fn keeping(&self) -> Option<Keeping> {
+        let (most, links) = (self.max_parts, self.links);
+        self.resumes.then(|| Keeping { waiting: Arc::clone(&self.waiting), most, links })
     }
 
     /// Takes the body of a [streamed](Routes::streaming) request as the file at a path below the directory, and answers.
@@ -209,7 +254,11 @@ impl Upload {
         reply: Reply,
         done: Done,
     ) -> Result<()> {
-        let storing = match place.and_then(|place| self.begin(request, path, place)) {
+        let now = ev.now();
+        if let Some(until) = now.checked_sub(self.parts_age) {
+            self.waiting.expire(until, self.links);
+        }
+        let storing = match place.and_then(|place| self.begin(request, path, place, now)) {
             Ok(storing) => storing,
             Err(error) => {
                 done(ev, Err(error), reply);
@@ -220,13 +269,16 @@ impl Upload {
         let body = request.receive(ev, move |ev, body: RequestBody, event| {
             let Some((storing, _, _)) = &mut under_way else { return };
             let result = match event {
-                BodyEvent::Data(buffer) => match storing.write(buffer) {
-                    Ok(()) => return,
-                    Err(error) => {
-                        body.discard(ev);
-                        Err(error)
+                BodyEvent::Data(buffer) => {
+                    storing.touched = ev.now();
+                    match storing.write(buffer) {
+                        Ok(()) => return,
+                        Err(error) => {
+                            body.discard(ev);
+                            Err(error)
+                        }
                     }
-                },
+                }
                 BodyEvent::End(_) => Ok(()),
                 BodyEvent::Failed(error) => Err(UploadError::Body(error)),
             };
@@ -245,6 +297,7 @@ impl Upload {
         request: &Request,
         path: &str,
         place: Place,
+        now: Instant,
     ) -> std::result::Result<Storing, UploadError> {
         let path = FilePath::parse(path, false).map_err(UploadError::Path)?;
         let Some((parent, name)) = path.split_last() else { return Err(UploadError::IsDirectory) };
@@ -270,7 +323,8 @@ impl Upload {
             let there = self.root.find(path.as_str(), self.links, flags);
             conditions.check(there.ok().and_then(|fd| Attributes::of(fd).ok()))?;
         }
-        let mut storing = Storing::begin(self, directory, path.as_str(), name, place, replaces)?;
+        let mut storing =
+            Storing::begin(self, directory, path.as_str(), name, place, replaces, now)?;
         storing.conditions = conditions;
         Ok(storing)
     }
