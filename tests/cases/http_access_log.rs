@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::cell::Cell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use crate::talking::*;
@@ -216,6 +218,90 @@ fn what_was_refused_before_it_was_a_request_has_a_line_too() {
     settle(&mut ev);
     let lines = kept.take().concat();
     assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+/// As in the logs of others, where it looks like a request that was refused: here nothing was answered.
+#[test]
+fn a_head_that_its_client_breaks_off_has_a_line_and_who_says_nothing_has_none() {
+    let mut ev = live_ev();
+    let (common, json) = (Kept::default(), Kept::default());
+    let last = Rc::new(Cell::new(None));
+    let newest = Rc::clone(&last);
+    let routes = hello()
+        .on_connection(move |_, connection, event| {
+            if let ConnectionEvent::Opened = event {
+                newest.set(Some(connection));
+            }
+        })
+        .access_log(common.log().format(LogFormat::Common).timings())
+        .access_log(json.log().format(LogFormat::Json));
+    let server = ev.http_server("127.0.0.1:0", routes).unwrap();
+    let served = get("/");
+    for (sent, request, bytes) in [
+        ("GET /a?b=c HTTP/1.1\r\nHost: a\r\nX", "GET /a?b=c HTTP/1.1", 31),
+        ("GET /a", "-", 6),
+        ("\r\nG", "-", 3),
+    ] {
+        for resets in [false, true] {
+            let mut client = Client::tcp(&mut ev, server);
+            // Behind a request that was served it is the same.
+            client.ask(&mut ev, &served);
+            until(&mut ev, |_| !common.take().is_empty());
+            client.send(sent);
+            let all = (served.len() + sent.len()) as u64;
+            let stream = last.get().unwrap().stream();
+            until(&mut ev, |ev| stream.info(ev).unwrap().bytes_in == all);
+            if resets {
+                client.reset();
+            } else {
+                drop(client);
+            }
+            let mut lines = Vec::new();
+            until(&mut ev, |_| {
+                lines.extend(common.take());
+                !lines.is_empty()
+            });
+            let line = format!("127.0.0.1 - - [T] \"{request}\" 0 0 client-aborted 0.000000 {bytes} -");
+            assert_eq!(timeless(lines.concat().trim_end()), line, "{sent:?}");
+        }
+    }
+    let lines = json.take().concat();
+    let broken: Vec<_> = lines.lines().filter(|line| line.contains("client-aborted")).collect();
+    assert_eq!(broken.len(), 6, "{lines}");
+    for part in [
+        r#""client":"127.0.0.1","peer":"127.0.0.1:"#,
+        r#""method":"GET","target":"/a?b=c","version":"HTTP/1.1""#,
+        r#""reason":"client-aborted","status":null,"duration_us":0,"bytes_in":31,"bytes_out":0"#,
+    ] {
+        assert!(broken[0].contains(part), "{part} in {}", broken[0]);
+    }
+    for part in [r#""method":null,"target":null,"version":null"#, r#""status":null"#] {
+        assert!(broken[2].contains(part), "{part} in {}", broken[2]);
+    }
+    // Empty lines are no beginning of anything.
+    for sent in ["", "\r\n"] {
+        let mut client = Client::tcp(&mut ev, server);
+        until(&mut ev, |ev| server.stats(ev).connections == 1);
+        client.send(sent);
+        drop(client);
+        until(&mut ev, |ev| server.stats(ev).connections == 0);
+        settle(&mut ev);
+        assert_eq!(common.take(), [""; 0], "{sent:?}");
+    }
+}
+
+#[test]
+fn a_head_that_has_begun_when_the_server_stops_has_a_line() {
+    let mut ev = ev();
+    let kept = Kept::default();
+    let routes = hello().access_log(kept.log().format(LogFormat::Common).timings());
+    let (server, mut client) = one_client(&mut ev, routes);
+    client.send("GET / HTTP/1.1\r\nHo");
+    settle(&mut ev);
+    server.stop_now(&mut ev);
+    settle(&mut ev);
+    let line = r#"- - - [T] "GET / HTTP/1.1" 0 0 server-shutdown 0.000000 18 -"#;
+    assert_eq!(timeless(&kept.line()), line);
 }
 
 #[test]

@@ -390,3 +390,31 @@ fn what_a_hook_leaves_with_a_request_is_the_handlers_and_goes_with_it() {
     settle(&mut ev);
     assert_eq!(dropped.get(), 8);
 }
+
+#[test]
+fn what_is_refused_while_the_hook_for_that_runs_the_loop_is_told_next() {
+    let mut ev = ev();
+    let told = Log::new();
+    let telling = told.clone();
+    let server = serve(
+        &mut ev,
+        hello().on_refused(move |ev, refused| {
+            telling.push(format!("{} begins", refused.bytes_in));
+            for _ in 0..5 {
+                ev.turn(Some(Duration::ZERO)).unwrap();
+            }
+            telling.push(format!("{} ends", refused.bytes_in));
+        }),
+    );
+    let mut clients: Vec<_> = (0..3).map(|_| Client::new(&mut ev, server)).collect();
+    for (client, rubbish) in clients.iter_mut().zip(["\0", "\0\0", "\0\0\0"]) {
+        client.send(rubbish);
+    }
+    settle(&mut ev);
+    let mut told = told.take();
+    // One after the other, whichever the first is.
+    assert!(told.chunks(2).all(|pair| pair[0].replace("begins", "ends") == pair[1]), "{told:?}");
+    told.sort();
+    let all = ["1 begins", "1 ends", "2 begins", "2 ends", "3 begins", "3 ends"];
+    assert_eq!(told, all);
+}

@@ -166,7 +166,8 @@
 //! [`on_completed`](crate::http::Routes::on_completed) is told if the head was complete, and else
 //! [`on_refused`](crate::http::Routes::on_refused), with
 //! [`Timeout`](crate::http::CompletionReason::Timeout) or
-//! [`ProtocolError`](crate::http::CompletionReason::ProtocolError); [`Server::stats`](crate::http::Server::stats)
+//! [`ProtocolError`](crate::http::CompletionReason::ProtocolError), as of a client that goes in the middle of its head, with
+//! [`ClientAborted`](crate::http::CompletionReason::ClientAborted); [`Server::stats`](crate::http::Server::stats)
 //! counts them.
 //!
 //! # What to change

@@ -67,7 +67,7 @@ impl<'a> Entry<'a> {
             request: refused.request.as_ref(),
             details: Cow::Owned(RequestDetails { peer, client, ..RequestDetails::default() }),
             reason: refused.reason,
-            status: Some(refused.status),
+            status: refused.status,
             bytes_in: refused.bytes_in,
             bytes_out: refused.bytes_out,
             body_out: refused.body_out,

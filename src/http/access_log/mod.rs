@@ -63,7 +63,8 @@ pub enum LogFormat {
     /// The address is the client's, or `-` on Unix sockets; the number at the end is the bytes of the reply's
     /// body.
     /// The status is 0 where there was no reply. Of what was refused before it was a request there may be nothing to tell:
-    /// `192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 16`.
+    /// `192.0.2.1 - - [06/Nov/1994:08:49:37 +0000] "-" 400 16`. A client that goes in the middle of a head has a line with
+    /// status 0 as well; who says nothing has none.
     Common,
     /// The same with `"referer" "user agent"` at its end, as Apache's `combined`. The default.
     #[default]
@@ -332,7 +333,7 @@ impl fmt::Debug for AccessLog {
 }
 
 impl Routes {
-    /// Writes a line for each request that is over, and for each head that was [refused](Self::on_refused): see
+    /// Writes a line for each request that is over, and for each head that was [refused](Self::on_refused) or broken off: see
     /// [`AccessLog`]. Several logs are several lines.
     pub fn access_log(self, log: AccessLog) -> Self {
         let gathering = Rc::new(Gathering::new(log));

@@ -40,6 +40,9 @@ pub(super) fn abandon(
     why: CompletionReason,
 ) {
     if exchange.serial == 0 {
+        if exchange.parser.started() {
+            broken_off(ev, service, at, &exchange, why);
+        }
         exchange.reset();
         service.state.borrow_mut().give_exchange(exchange);
         return;
@@ -131,33 +134,76 @@ pub(super) fn refused(
     fault: Option<Fault>,
     written: (usize, u64),
 ) {
-    let Some(hooks) = &service.routes.refused else { return };
-    let (request, reason, bytes_in) = {
+    if service.routes.refused.is_none() {
+        return;
+    }
+    let refused = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
         let reason = conn.more.as_ref().and_then(|more| more.reason);
-        let exchange = conn.exchange.as_deref();
-        let parser = exchange.map(|exchange| &exchange.parser);
-        let line = parser.filter(|parser| parser.has_line());
-        let request = line.map(|parser| sending::summary_of_head(at, parser.head()));
-        let read = exchange.map_or(0, |exchange| exchange.bytes_in);
-        let bytes_in = read + at.stream.input_len(ev) as u64;
-        (request, reason.unwrap_or(CompletionReason::ProtocolError), bytes_in)
+        let reason = reason.unwrap_or(CompletionReason::ProtocolError);
+        let refused = no_request(ev, at, conn.exchange.as_deref(), reason);
+        Refused {
+            status: Some(status),
+            fault,
+            bytes_out: written.1,
+            body_out: written.1.saturating_sub(written.0 as u64),
+            ..refused
+        }
     };
-    let refused = Refused {
+    tell_refused(ev, service, refused);
+}
+
+/// A connection has ended in the middle of a head: the same.
+fn broken_off(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    at: At,
+    exchange: &Exchange,
+    why: CompletionReason,
+) {
+    if service.routes.refused.is_some() {
+        let refused = no_request(ev, at, Some(exchange), why);
+        tell_refused(ev, service, refused);
+    }
+}
+
+/// What is known of a head that is none, or not all of one, and was not answered.
+fn no_request(
+    ev: &EvLoop,
+    at: At,
+    exchange: Option<&Exchange>,
+    reason: CompletionReason,
+) -> Refused {
+    let parser = exchange.map(|exchange| &exchange.parser);
+    let line = parser.filter(|parser| parser.has_line());
+    let read = exchange.map_or(0, |exchange| exchange.bytes_in);
+    Refused {
         connection: Connection { stream: at.stream },
         peer: clients::source_of(ev, at.stream),
-        request,
-        status,
-        fault,
+        request: line.map(|parser| sending::summary_of_head(at, parser.head())),
+        status: None,
+        fault: None,
         reason,
-        bytes_in,
-        bytes_out: written.1,
-        body_out: written.1.saturating_sub(written.0 as u64),
-    };
-    // Where one is on the stack, of a run in which this one is nested, it is told of the next.
-    let Ok(mut hooks) = hooks.try_borrow_mut() else { return };
-    for hook in hooks.iter_mut() {
-        calling::guarded(ev, service, |ev| hook(ev, &refused));
+        bytes_in: read + at.stream.input_len(ev) as u64,
+        bytes_out: 0,
+        body_out: 0,
+    }
+}
+
+fn tell_refused(ev: &mut EvLoop, service: &Rc<Service>, refused: Refused) {
+    let Some(hooks) = &service.routes.refused else { return };
+    let mut next = Some(refused);
+    match hooks.try_borrow_mut() {
+        Ok(mut hooks) => {
+            while let Some(refused) = next {
+                for hook in hooks.iter_mut() {
+                    calling::guarded(ev, service, |ev| hook(ev, &refused));
+                }
+                next = service.untold_refused.borrow_mut().pop_front();
+            }
+        }
+        // As with requests that are over.
+        Err(_) => service.untold_refused.borrow_mut().extend(next),
     }
 }

@@ -129,7 +129,7 @@ pub struct Completed {
 }
 
 /// What was refused before it was a request: a head that is none, or too large, or does not come to its end in time; a
-/// connection that is one too many.
+/// connection that is one too many. And what has never become one: a head in whose middle the connection has ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Refused {
@@ -139,11 +139,12 @@ pub struct Refused {
     pub peer: Option<Address>,
     /// What was asked for, if that much could be read.
     pub request: Option<Summary>,
-    /// What was answered.
-    pub status: Status,
+    /// What was answered; `None` where nobody was left to be answered.
+    pub status: Option<Status>,
     /// What is wrong with it, if that is what it was refused for.
     pub fault: Option<Fault>,
     /// The same in a word: [`Timeout`](CompletionReason::Timeout) or [`ProtocolError`](CompletionReason::ProtocolError).
+    /// Of a connection that has ended, why it has: mostly [`ClientAborted`](CompletionReason::ClientAborted).
     pub reason: CompletionReason,
     /// Bytes of it that had come by then, and whatever had come behind it.
     pub bytes_in: u64,

@@ -293,8 +293,9 @@ impl Routes {
 
     /// Called for what is answered without having been a request, so that there is no
     /// [`on_completed`](Self::on_completed) of it: a head that is malformed (400), too large (414, 431) or too slow (408),
-    /// a connection that is [one too many](super::ServerOptions::refuse_connections_above). Not for connections that are
-    /// closed without a word. Those of several are called in the order in which they were added.
+    /// a connection that is [one too many](super::ServerOptions::refuse_connections_above). And for connections that end in
+    /// the middle of a head, which are not answered; not for those on which nothing was said. Those of several are called
+    /// in the order in which they were added.
     pub fn on_refused(mut self, hook: impl FnMut(&mut EvLoop, &Refused) + 'static) -> Self {
         self.refused.get_or_insert_default().get_mut().push(Box::new(hook));
         self

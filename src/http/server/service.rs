@@ -22,7 +22,7 @@ use super::plain_head::{DateLine, PlainHead};
 use super::request::Parts;
 use super::stats::Counters;
 use super::stopping::Stopping;
-use super::{Completed, Routes, Server, clients, connection, preface};
+use super::{Completed, Refused, Routes, Server, clients, connection, preface};
 use crate::net::Listener;
 use crate::{EvLoop, Remote, Result, Timer};
 
@@ -53,6 +53,8 @@ pub(super) struct Service {
     has_panic: Cell<bool>,
     /// Requests that were over while the hook that is told was on the stack.
     pub(super) untold: RefCell<VecDeque<Completed>>,
+    /// What was none, and was refused or broken off meanwhile.
+    pub(super) untold_refused: RefCell<VecDeque<Refused>>,
     #[cfg(feature = "compress")]
     pub(super) packing: super::packing::Packing,
     /// Somebody may have a say in a request between its head and its handler.
@@ -152,6 +154,7 @@ impl Service {
             panic: RefCell::default(),
             has_panic: Cell::new(false),
             untold: RefCell::default(),
+            untold_refused: RefCell::default(),
             #[cfg(feature = "compress")]
             packing: super::packing::Packing::default(),
             looks,
