@@ -170,7 +170,8 @@ fn echo(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> {
 /// The pairs of the query, in order.
 fn query(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> {
     let mut text = String::from("[");
-    for (name, value) in request.query_pairs() {
+    let mut pairs = request.query_pairs();
+    for (name, value) in pairs.by_ref() {
         if text.len() > 1 {
             text.push(',');
         }
@@ -179,6 +180,10 @@ fn query(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> 
         text.push(',');
         quote(&mut text, &value);
         text.push(']');
+    }
+    if pairs.is_cut() {
+        // Rather nothing than some of it.
+        return reply.error(ev, Status::URI_TOO_LONG);
     }
     text.push(']');
     reply.json(ev, text)
