@@ -12,7 +12,7 @@ fn echoes(limits: FormLimits) -> Routes {
         .post("/", move |ev: &mut EvLoop, request: Request, reply: Reply| {
             answer(ev, request.form(&limits), reply)
         })
-        .post("/all", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+        .any("/all", move |ev: &mut EvLoop, request: Request, reply: Reply| {
             answer(ev, request.form_with_query(&limits), reply)
         })
 }
@@ -73,6 +73,20 @@ fn query_and_body_are_read_together() {
     assert_eq!(client.ask(&mut ev, asked).text(), "a=1;b=2;a=3;");
     assert_eq!(client.ask(&mut ev, request("POST", "/all?a=1", "", "")).text(), "a=1;");
     assert_eq!(client.ask(&mut ev, post("/all?a=1", "b=2")).status, 415);
+}
+
+/// Some clients say what their bodies are where they have none.
+#[test]
+fn without_a_body_the_query_is_all_there_is_of_whatever_type() {
+    let mut ev = ev();
+    let (_, mut client) = one_client(&mut ev, echoes(FormLimits::default()));
+    for kind in [URLENCODED, MULTIPART, "application/json"] {
+        let asked = request("GET", "/all?a=1", &format!("Content-Type: {kind}\r\n"), "");
+        assert_eq!(client.ask(&mut ev, asked).text(), "a=1;", "{kind}");
+    }
+    // One that has nothing in it is a body.
+    assert_eq!(client.ask(&mut ev, send("/all?a=1", "application/json", "")).status, 415);
+    assert_eq!(client.ask(&mut ev, send("/all?a=1", MULTIPART, "")).status, 400);
 }
 
 #[test]

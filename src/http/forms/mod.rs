@@ -95,7 +95,7 @@ impl Request {
         if pairs.is_cut() {
             return Err(FormError::TooLarge);
         }
-        if !self.body().is_empty() || self.content_type().is_some() {
+        if self.has_body() && (!self.body().is_empty() || self.content_type().is_some()) {
             collecting::whole(self, &mut collected)?;
         }
         Ok(collected.form)

@@ -223,6 +223,11 @@ impl Request {
         }
     }
 
+    /// Whether there is one, be it one that has nothing in it.
+    pub(crate) fn has_body(&self) -> bool {
+        self.parts().head.framing() != Framing::None
+    }
+
     /// The protocols that the client would rather speak, if it has asked for that (RFC 9110 §7.8).
     #[must_use]
     pub fn upgrade(&self) -> Option<&str> {
