@@ -121,3 +121,72 @@ impl Parts {
         Some((path, part))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::hash_map::RandomState;
+    use std::hash::BuildHasher;
+    use std::time::Duration;
+
+    use super::super::storing::{Place, Storing};
+    use super::super::{Upload, UploadError};
+    use super::*;
+    use crate::net::Buffer;
+
+    const LEN: u64 = 1000;
+
+    /// What every file is.
+    fn bytes(from: u64, to: u64) -> Vec<u8> {
+        (from..to).map(|at| (at % 251) as u8).collect()
+    }
+
+    /// Several loops go on with the same files, break them off, and remove what others may be going on with.
+    #[test]
+    fn whoever_removes_parts_takes_none_from_those_who_go_on_with_them() {
+        let random = || RandomState::new().hash_one(0);
+        let directory = std::env::temp_dir().join(format!("evloop-waiting-{:x}", random()));
+        std::fs::create_dir(&directory).unwrap();
+        let store = || {
+            let upload = Upload::new(&directory).unwrap().resumable(true).max_parts(1);
+            let keeping = upload.keeping().unwrap();
+            let root = Root::open(&directory).unwrap();
+            let mut done = 0;
+            while done < 100 {
+                let name = if random() % 2 == 0 { "a" } else { "b" };
+                let within = root.find("", Symlinks::Off, NAME_IN).unwrap();
+                let there = std::fs::metadata(directory.join(part_of(name)));
+                let offset = there.map_or(0, |there| there.len());
+                let place = Place { offset, len: None, total: Some(LEN), is_whole: false };
+                let now = Instant::now();
+                match Storing::begin(&upload, within, name, name, place, true, now) {
+                    Ok(mut storing) => {
+                        let end = LEN.min(offset + random() % 500);
+                        storing.write(&mut Buffer::from(bytes(offset, end))).unwrap();
+                        match random() % 4 {
+                            0 => drop(storing),
+                            _ if storing.finish().unwrap().complete => {
+                                let found = std::fs::read(directory.join(name)).unwrap();
+                                assert!(found == bytes(0, LEN));
+                                done += 1;
+                            }
+                            _ => {}
+                        }
+                    }
+                    Err(UploadError::Busy | UploadError::Gap { .. }) => std::thread::yield_now(),
+                    Err(error) => panic!("{error:?}"),
+                }
+                if random() % 8 == 0 {
+                    keeping.waiting.expire(now + Duration::from_secs(1), Symlinks::Off);
+                }
+                let waiting = keeping.waiting.parts();
+                assert!(waiting.by_path.len() <= 1);
+                assert_eq!(waiting.by_path.len(), waiting.by_time.len());
+            }
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (0..3).map(|_| scope.spawn(store)).collect();
+            others.into_iter().for_each(|other| other.join().unwrap());
+        });
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
