@@ -94,6 +94,86 @@ fn while_buffers_take_more_than_the_budget_requests_are_503() {
 }
 
 #[test]
+fn the_fields_of_forms_that_are_coming_take_of_the_budget() {
+    let mut ev = ev();
+    let routes = Routes::new().get("/", |ev, _, reply| reply.text(ev, "served")).streaming(
+        Method::POST,
+        "/form",
+        |ev: &mut EvLoop, request: Request, reply: Reply| {
+            let mut reply = Some(reply);
+            request.receive_form(ev, FormOptions::new(), move |ev, _, event| {
+                if let (FormEvent::Complete(form), Some(reply)) = (event, reply.take()) {
+                    reply.text(ev, form.fields().len().to_string()).unwrap();
+                }
+            })?;
+            Ok::<(), Error>(())
+        },
+    );
+    let server = serve_with(&mut ev, ServerOptions::new().memory_budget(64 * 1024), routes);
+    let kinds = [
+        ("application/x-www-form-urlencoded", format!("a={}&", "x".repeat(40_000))),
+        (
+            "multipart/form-data; boundary=cut",
+            format!(
+                "--cut\r\nContent-Disposition: form-data; name=a\r\n\r\n{}\r\n",
+                "x".repeat(40_000)
+            ),
+        ),
+    ];
+    for (kind, field) in kinds {
+        let mut slow = Client::new(&mut ev, server);
+        let fields = format!("Content-Type: {kind}\r\nContent-Length: 200000\r\n");
+        slow.send(request("POST", "/form", &fields, ""));
+        slow.upload(&mut ev, field.as_bytes());
+        pass(&mut ev, Duration::from_millis(50));
+        assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served", "{kind}");
+        slow.upload(&mut ev, field.as_bytes());
+        pass(&mut ev, Duration::from_millis(50));
+        is_refused(&Client::new(&mut ev, server).ask(&mut ev, get("/")));
+        // It is broken off, and there is room again.
+        slow.reset();
+        pass(&mut ev, Duration::from_millis(50));
+        assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served", "{kind}");
+    }
+}
+
+#[cfg(feature = "compress")]
+#[test]
+fn what_packs_and_unpacks_takes_of_the_budget() {
+    use evloop::wire::coding::DecodeLimits;
+    let mut ev = ev();
+    let streams = Rc::new(RefCell::new(Vec::new()));
+    let list = Rc::clone(&streams);
+    let routes = Routes::new()
+        .get("/", |ev, _, reply| reply.text(ev, "served"))
+        .get("/stream", move |ev: &mut EvLoop, _, reply: Reply| {
+            let reply = reply.header("Content-Type", "text/plain");
+            list.borrow_mut().push(reply.stream(ev, BodyLength::Unknown)?);
+            Ok::<(), Error>(())
+        })
+        .post("/", |ev, request, reply| reply.text(ev, request.body().len().to_string()))
+        .compress(Compression::new())
+        .decompress(DecodeLimits::default());
+    let server = serve_with(&mut ev, ServerOptions::new().memory_budget(100_000), routes);
+    let gzip = "Content-Encoding: gzip\r\nContent-Length: 1000\r\n";
+    let asked =
+        [request("GET", "/stream", "Accept-Encoding: gzip\r\n", ""), request("POST", "/", gzip, "")];
+    for (asked, count) in asked.iter().zip([1, 3]) {
+        let mut busy: Vec<_> = (0..count).map(|_| Client::new(&mut ev, server)).collect();
+        for client in &mut busy {
+            assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served");
+            client.send(asked);
+            pass(&mut ev, Duration::from_millis(50));
+        }
+        is_refused(&Client::new(&mut ev, server).ask(&mut ev, get("/")));
+        streams.borrow_mut().clear();
+        drop(busy);
+        pass(&mut ev, Duration::from_millis(50));
+        assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served");
+    }
+}
+
+#[test]
 fn those_who_are_turned_away_take_nobodys_place() {
     let mut ev = ev();
     let (_, routes) = keeping();

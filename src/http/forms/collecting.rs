@@ -2,6 +2,7 @@
 
 use super::{Form, FormContent, FormError, FormField, FormFile, FormLimits};
 use crate::http::Request;
+use crate::http::server::capacity::Held;
 use crate::wire::multipart::{MultipartEvent, MultipartParser, PartHead};
 use crate::wire::{parameters, urlencoded};
 
@@ -36,6 +37,8 @@ pub(super) struct Collected {
     limits: FormLimits,
     pairs: usize,
     memory_left: u64,
+    /// The same, where it is one of many that are coming.
+    held: Option<Held>,
 }
 
 /// A part that is coming.
@@ -60,13 +63,16 @@ impl Part {
 }
 
 impl Collected {
-    pub(super) fn new(limits: FormLimits) -> Self {
-        Self { form: Form::default(), limits, pairs: 0, memory_left: limits.memory }
+    pub(super) fn new(limits: FormLimits, held: Option<Held>) -> Self {
+        Self { form: Form::default(), limits, pairs: 0, memory_left: limits.memory, held }
     }
 
     /// Accounts for so many bytes that are kept.
     fn charge(&mut self, bytes: u64) -> Result<(), FormError> {
         self.memory_left = self.memory_left.checked_sub(bytes).ok_or(FormError::TooLarge)?;
+        if let Some(held) = &mut self.held {
+            held.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
         Ok(())
     }
 
@@ -85,8 +91,7 @@ impl Collected {
     /// Adds some of a part's content, to what is kept in memory.
     pub(super) fn keep(&mut self, part: &mut Part, data: &[u8]) -> Result<(), FormError> {
         if let FormContent::Memory(content) = &mut part.content {
-            self.memory_left =
-                self.memory_left.checked_sub(data.len() as u64).ok_or(FormError::TooLarge)?;
+            self.charge(data.len() as u64)?;
             content.extend_from_slice(data);
         }
         Ok(())

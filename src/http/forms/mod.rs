@@ -75,7 +75,7 @@ impl Request {
     ///
     /// See [`FormError`], which knows what to answer.
     pub fn form(&self, limits: &FormLimits) -> Result<Form, FormError> {
-        let mut collected = Collected::new(*limits);
+        let mut collected = Collected::new(*limits, None);
         collecting::whole(self, &mut collected)?;
         Ok(collected.form)
     }
@@ -87,7 +87,7 @@ impl Request {
     ///
     /// See [`FormError`].
     pub fn form_with_query(&self, limits: &FormLimits) -> Result<Form, FormError> {
-        let mut collected = Collected::new(*limits);
+        let mut collected = Collected::new(*limits, None);
         let mut pairs = self.query_pairs().limit(limits.pairs);
         for (name, value) in pairs.by_ref() {
             collected.pair(name.into_owned(), value.into_owned())?;

@@ -207,7 +207,7 @@ impl Request {
         };
         let mut receiving = Receiving {
             encoding,
-            collected: Collected::new(options.limits),
+            collected: Collected::new(options.limits, Some(self.held())),
             directory: options.directory,
             part: None,
             taker: None,

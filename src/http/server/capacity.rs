@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::connection::{At, conn_flag};
 use super::options::ServerOptions;
+use super::request::Request;
 use super::service::Service;
 use super::{CompletionReason, ending};
 use crate::EvLoop;
@@ -49,6 +50,46 @@ impl Drop for Place {
     }
 }
 
+/// How much is held for requests besides their buffers.
+#[derive(Clone, Default)]
+pub(super) struct Aside(Rc<Cell<usize>>);
+
+/// So many bytes of it, until this is dropped.
+pub(crate) struct Held {
+    all: Aside,
+    bytes: usize,
+}
+
+impl Aside {
+    pub(super) fn hold(&self, bytes: usize) -> Held {
+        let mut held = Held { all: self.clone(), bytes: 0 };
+        held.add(bytes);
+        held
+    }
+}
+
+impl Held {
+    pub(crate) fn add(&mut self, bytes: usize) {
+        let Aside(all) = &self.all;
+        all.set(all.get().saturating_add(bytes));
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Aside(all) = &self.all;
+        all.set(all.get().saturating_sub(self.bytes));
+    }
+}
+
+impl Request {
+    /// Accounts for what is kept of it besides its body.
+    pub(crate) fn held(&self) -> Held {
+        self.service().aside.hold(0)
+    }
+}
+
 /// Whether a request that has just come is one too many.
 #[inline]
 pub(super) fn is_exceeded(ev: &EvLoop, service: &Service) -> bool {
@@ -78,7 +119,8 @@ fn exceeds(ev: &EvLoop, service: &Service, capacity: Capacity) -> bool {
         };
         let own: usize = state.conns.iter().map(|(_, conn)| of(conn)).sum();
         let others: usize = state.guests.iter().map(|(_, guest)| guest.memory(ev)).sum();
-        let bytes = own.saturating_add(others);
+        let Aside(aside) = &service.aside;
+        let bytes = own.saturating_add(others).saturating_add(aside.get());
         state.usage = Usage { at: Some(now), bytes };
     }
     state.usage.bytes > capacity.memory
@@ -129,8 +171,8 @@ impl ServerOptions {
     }
 
     /// How much memory the buffers of all connections may take together before further requests are answered with
-    /// 503 and `Retry-After`, in bytes: 0, which is as much as the other limits let them. Input and bodies count, and output
-    /// that was copied, also of WebSockets; what is [shared](super::Response::shared), and files, do not. It is looked at every 20 ms, so that it
+    /// 503 and `Retry-After`, in bytes: 0, which is as much as the other limits let them. Input, bodies and the fields of forms
+    /// that are coming count, what packs and unpacks bodies piece by piece, and output that was copied, also of WebSockets; what is [shared](super::Response::shared), and files, do not. It is looked at every 20 ms, so that it
     /// may be exceeded by what comes meanwhile.
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.capacity.memory = bytes;

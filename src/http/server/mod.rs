@@ -27,7 +27,7 @@
 
 mod bodies;
 mod calling;
-mod capacity;
+pub(crate) mod capacity;
 mod choosing;
 pub(crate) mod clients;
 mod completing;

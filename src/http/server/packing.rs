@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::capacity::Held;
 use super::connection::{At, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::outgoing::{BodyLength, Puller, ReplyStream};
@@ -37,9 +38,14 @@ pub(super) struct Packing {
     active: Rc<Cell<usize>>,
 }
 
+/// What one that packs takes of memory, in bytes.
+const PACKER: usize = 300 * 1024;
+
 /// Packs one body, piece by piece.
 pub(super) struct Packer {
     encoder: Encoder,
+    /// Dropped with it.
+    _held: Held,
     /// What is still to come, if that is known.
     left: Option<u64>,
     /// What it has taken since others had their turn.
@@ -257,7 +263,8 @@ pub(super) fn begin(
     }
     active.set(active.get() + 1);
     let encoder = Encoder::new(coding, compression.level);
-    let packer = Packer { encoder, left: length, taken: 0, active: Rc::clone(active) };
+    let held = service.aside.hold(PACKER);
+    let packer = Packer { encoder, _held: held, left: length, taken: 0, active: Rc::clone(active) };
     (outline, None, Some(Box::new(packer)))
 }
 

@@ -53,6 +53,8 @@ pub(super) struct Service {
     has_panic: Cell<bool>,
     /// Requests that were over while the hook that is told was on the stack.
     pub(super) untold: RefCell<VecDeque<Completed>>,
+    /// What is held for requests besides their buffers.
+    pub(super) aside: super::capacity::Aside,
     /// What was none, and was refused or broken off meanwhile.
     pub(super) untold_refused: RefCell<VecDeque<Refused>>,
     #[cfg(feature = "compress")]
@@ -155,6 +157,7 @@ impl Service {
             has_panic: Cell::new(false),
             untold: RefCell::default(),
             untold_refused: RefCell::default(),
+            aside: super::capacity::Aside::default(),
             #[cfg(feature = "compress")]
             packing: super::packing::Packing::default(),
             looks,

@@ -5,6 +5,7 @@
 // nothing but framing would never become too large unpacked.
 
 use super::bodies::{Taken, UNREAD, decode};
+use super::capacity::Held;
 use super::exchange::{Exchange, Hooks, flag};
 use super::request::Parts;
 use super::service::Service;
@@ -12,9 +13,14 @@ use crate::net::Buffer;
 use crate::wire::coding::{Coding, Decoder};
 use crate::wire::{BodyDecoder, Fault, Framing};
 
+/// What one that unpacks takes of memory, in bytes: the window, and its tables.
+const UNPACKER: usize = 48 * 1024;
+
 /// Unpacks one body.
 pub(super) struct Unpacker {
     decoder: Decoder,
+    /// Dropped with it.
+    _held: Held,
     /// What has come and was not looked at yet, from `at` on.
     packed: Vec<u8>,
     at: usize,
@@ -51,6 +57,7 @@ pub(super) fn look(
     exchange.set(flag::UNPACKS);
     exchange.hooks().unpacker = Some(Box::new(Unpacker {
         decoder: Decoder::new(coding, limits),
+        _held: service.aside.hold(UNPACKER),
         packed: Vec::new(),
         at: 0,
         more: false,
