@@ -888,3 +888,30 @@ fn more_chunks_that_nobody_wants_end_the_connection() {
     client.finish();
     assert_eq!(client.ends(&mut ev), End::Orderly);
 }
+
+#[test]
+fn whoever_takes_a_body_may_answer_with_an_error_before_its_end() {
+    for answers in [
+        |reply: Reply, ev: &mut EvLoop| reply.error(ev, Status::FORBIDDEN),
+        |reply: Reply, ev: &mut EvLoop| reply.status(Status::FORBIDDEN).text(ev, "no"),
+    ] {
+        let mut ev = ev();
+        let routes = Routes::new()
+            .streaming(Method::POST, "/", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+                let mut reply = Some(reply);
+                let taken = request.receive(ev, move |ev, _, event| {
+                    if let (BodyEvent::Data(_), Some(reply)) = (event, reply.take()) {
+                        answers(reply, ev).unwrap();
+                    }
+                });
+                taken.map(|_| ())
+            })
+            .after(|_, _, _| {});
+        let (_, mut client) = one_client(&mut ev, routes);
+        client.send(request("POST", "/", "Content-Length: 10\r\n", "12345"));
+        assert_eq!(client.reply(&mut ev).status, 403);
+        // The taker goes on with the rest, and so does the connection behind it.
+        client.send("67890".to_owned() + &get("/nothing"));
+        assert_eq!(client.reply(&mut ev).status, 404);
+    }
+}

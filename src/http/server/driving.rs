@@ -77,10 +77,21 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
                     break;
                 }
             }
+            // Whoever takes a body may have said what is to be answered, too.
+            Step::Wait if has_pending(service, at) => {}
             Step::Wait => break,
         }
     }
     drop(driving);
+}
+
+/// Whether somebody has said, while the connection was driven, what is to be answered, and it was not looked at yet.
+fn has_pending(service: &Service, at: At) -> bool {
+    let mut state = service.state.borrow_mut();
+    let conn = state.conn(at).filter(|conn| conn.phase == Phase::Handling);
+    let exchange = conn.and_then(|conn| conn.exchange.as_deref());
+    let hooks = exchange.and_then(|exchange| exchange.hooks.as_deref());
+    hooks.is_some_and(|hooks| hooks.pending.is_some())
 }
 
 /// Has a connection between requests wait, if it has nothing else to do. Says whether it is driven no more.
