@@ -304,6 +304,26 @@ fn the_time_for_the_head_begins_with_the_end_of_the_handshake() {
 }
 
 #[test]
+fn a_first_head_in_records_that_come_byte_by_byte_has_no_more_time() {
+    let mut ev = ev();
+    let server = serve_with(&mut ev, options(), hello());
+    let mut client = Secure::new(&mut ev, server, &trusting());
+    client.until(&mut ev, |client| client.end.filter.is_ready());
+    client.pump(&mut ev);
+    client.end.write(get("/").as_bytes());
+    // Nothing can be read before the last of them.
+    client.step = 1;
+    for _ in 0..9 {
+        client.pump(&mut ev);
+        pass(&mut ev, Duration::from_secs(1));
+        assert_eq!(client.closed, None);
+    }
+    pass(&mut ev, Duration::from_secs(1));
+    client.pump(&mut ev);
+    assert!(client.closed.is_some());
+}
+
+#[test]
 fn a_connection_that_is_cut_behind_any_byte_of_the_handshake_leaves_nothing() {
     let mut ev = ev();
     let server = serve_with(&mut ev, options(), hello());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::clients::Counted;
 use super::completing::{self, Completing};
@@ -107,8 +107,8 @@ const _: () = assert!(size_of::<Conn>() <= 48);
 pub(super) struct More {
     /// What is waited for before the first request.
     pub(super) stage: Option<Stage>,
-    /// When that was over.
-    pub(super) ready: Option<Instant>,
+    /// When that was over, as time-outs count.
+    pub(super) ready: Option<u64>,
     /// As whose connection it was counted.
     pub(super) counted: Option<Counted>,
     /// Why it ends, where that is not for its stream to say.

@@ -128,8 +128,10 @@ pub(super) struct Exchange {
     pub(super) bytes_out: u64,
     /// Those of them that are the reply's head.
     pub(super) head_out: usize,
-    /// Moments in nanoseconds of the loop.
+    /// In nanoseconds of the loop.
     pub(super) started: u64,
+    /// When a body was announced: a moment that time-outs are counted from, as the next ones.
+    pub(super) body_begun: u64,
     /// When waiting for the body began, and how much of it had come by then.
     pub(super) body_started: u64,
     pub(super) body_before: u64,
@@ -192,6 +194,7 @@ impl Exchange {
             bytes_out: 0,
             head_out: 0,
             started: 0,
+            body_begun: 0,
             body_started: 0,
             body_before: 0,
             body_active: 0,

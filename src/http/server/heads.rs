@@ -164,6 +164,7 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
     } else {
         exchange.decoder = BodyDecoder::from_framing(framing, service.options.chunks);
         exchange.has_decoder = true;
+        exchange.body_begun = times::now(ev);
     }
     let refused = choose(service, &mut parts, &mut exchange.target, &mut exchange.host);
     #[cfg(feature = "compress")]
@@ -265,9 +266,9 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
         return calling::handler(ev, service, at);
     }
     conn.phase = Phase::Body;
-    exchange.body_started = now;
+    exchange.body_started = exchange.body_begun;
     exchange.body_before = 0;
-    exchange.body_active = now;
+    exchange.body_active = exchange.body_begun;
     drop(state);
     connection::go_on_with_body(ev, service, at, serial);
     Step::On

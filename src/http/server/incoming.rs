@@ -87,8 +87,9 @@ impl Incoming {
 }
 
 impl RequestBody {
-    /// Wants nothing more for now, nor to be told of the end: the client is held up when the system's buffers are full. No time-out runs
-    /// meanwhile, and the connection waits, also where the reply has been sent. Returns whether the body still comes, as all of these do.
+    /// Wants nothing more for now, nor to be told of the end: the client is held up when the system's buffers are full. The
+    /// body's time-outs do not run meanwhile, only that of the [handler](super::ServerOptions::handler_timeout), and the
+    /// connection waits, also where the reply has been sent. Returns whether the body still comes, as all of these do.
     pub fn pause(self, ev: &mut EvLoop) -> bool {
         let found = self.change(ev, |exchange| {
             exchange.set(flag::PAUSED);
@@ -97,6 +98,7 @@ impl RequestBody {
         if found {
             if let Some(service) = Service::find(ev, self.server) {
                 times::stop_body(ev, &service, self.at);
+                times::time_handler(ev, &service, self.at);
             }
         }
         found

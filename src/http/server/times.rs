@@ -25,6 +25,12 @@ struct OwnLimits {
     write: Option<Option<Duration>>,
 }
 
+/// The loop's time, in nanoseconds, less what it was suspended for: what is counted from it is moved by a suspension as
+/// the stream's timer is.
+pub(super) fn now(ev: &EvLoop) -> u64 {
+    ev.now_nanos().saturating_sub(ev.suspensions())
+}
+
 fn header_limit(ev: &EvLoop, service: &Service, at: At) -> Option<Duration> {
     let own = at.stream.data::<OwnLimits>(ev).and_then(|own| own.header);
     own.unwrap_or(service.options.header_timeout)
@@ -70,18 +76,30 @@ pub(super) fn time_head(ev: &mut EvLoop, service: &Rc<Service>, at: At, is_first
     at.stream.set_timer(ev, from.checked_add(limit));
 }
 
+/// A head may begin, of which nobody would see the first bytes come.
+#[cfg(feature = "tls")]
+pub(super) fn time_first_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    {
+        let mut state = service.state.borrow_mut();
+        let Some(conn) = state.conn(at) else { return };
+        conn.set(conn_flag::HEAD_TIMED);
+    }
+    time_head(ev, service, at, true);
+}
+
 /// From when on a client could have asked for something.
 fn begun(ev: &EvLoop, service: &Service, at: At) -> Option<Instant> {
     let ready = {
         let mut state = service.state.borrow_mut();
         state.conn(at)?.more.as_ref().and_then(|more| more.ready)
     };
+    let ready = ready.and_then(|ready| ev.instant_of(ready.saturating_add(ev.suspensions())));
     ready.or_else(|| at.stream.info(ev).and_then(|info| info.opened))
 }
 
 /// More of a body is waited for.
 pub(super) fn time_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let now = ev.now_nanos();
+    let now = now(ev);
     {
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
@@ -195,7 +213,7 @@ pub(super) fn on_timer(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 
 /// Judges how a body comes, and sets the timer for the next look.
 fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let now = ev.now_nanos();
+    let now = now(ev);
     let options = &service.options;
     let next = {
         let mut state = service.state.borrow_mut();
@@ -214,12 +232,12 @@ fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         let body_timeout = own.and_then(|own| own.body).unwrap_or(options.body_timeout);
         let body_total = own.and_then(|own| own.total).unwrap_or(options.body_total);
         let is_idle = body_timeout.is_some_and(|limit| idle >= limit);
-        let is_late = body_total.is_some_and(|limit| since(exchange.started) >= limit);
+        let is_late = body_total.is_some_and(|limit| since(exchange.body_begun) >= limit);
         if is_slow || is_idle || is_late {
             None
         } else {
             let idle = body_timeout.map(|limit| limit.saturating_sub(idle));
-            let total = body_total.map(|limit| limit.saturating_sub(since(exchange.started)));
+            let total = body_total.map(|limit| limit.saturating_sub(since(exchange.body_begun)));
             let rate = (options.min_body_rate > 0)
                 .then(|| options.body_rate_grace.saturating_sub(waited).max(LOOK));
             Some([idle, total, rate].into_iter().flatten().min())

@@ -13,7 +13,7 @@ use crate::http::server::driving::{self, Step};
 use crate::http::server::options::PlainHttp;
 use crate::http::server::response::Response;
 use crate::http::server::service::Service;
-use crate::http::server::{CompletionReason, ending, hosts};
+use crate::http::server::{CompletionReason, ending, hosts, times};
 use crate::net::{Chunk, TlsInfo};
 use crate::wire::Status;
 
@@ -48,6 +48,8 @@ pub(in crate::http::server) fn first_byte(ev: &mut EvLoop, service: &Rc<Service>
 /// Both sides have agreed.
 pub(in crate::http::server) fn shaken(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     ready(ev, service, at);
+    // From here on, and not from when something can be read: a record may come byte by byte.
+    times::time_first_head(ev, service, at);
     driving::advance(ev, service, at);
 }
 
