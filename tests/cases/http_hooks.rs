@@ -418,3 +418,32 @@ fn what_is_refused_while_the_hook_for_that_runs_the_loop_is_told_next() {
     let all = ["1 begins", "1 ends", "2 begins", "2 ends", "3 begins", "3 ends"];
     assert_eq!(told, all);
 }
+
+#[test]
+fn connections_that_come_and_go_while_their_hook_is_called_are_told_too() {
+    let mut ev = ev();
+    let (log, slot) = (Log::new(), Slot::<Server>::new());
+    let (told, of) = (log.clone(), slot.clone());
+    let routes = hello().on_connection(move |ev, connection, event| {
+        told.push((connection.id(), event == ConnectionEvent::Opened));
+        if let Some(server) = of.get() {
+            drop(Client::new(ev, server));
+            for _ in 0..10 {
+                ev.turn(Some(ZERO)).unwrap();
+            }
+        }
+    });
+    let server = serve(&mut ev, routes);
+    slot.put(server);
+    let client = Client::new(&mut ev, server);
+    settle(&mut ev);
+    drop(client);
+    settle(&mut ev);
+    let told = log.take();
+    let first = told[0].0;
+    let of_first: Vec<bool> =
+        told.iter().filter(|(id, _)| *id == first).map(|(_, opened)| *opened).collect();
+    let of_second: Vec<bool> =
+        told.iter().filter(|(id, _)| *id != first).map(|(_, opened)| *opened).collect();
+    assert_eq!((of_first, of_second), (vec![true, false], vec![true, false]));
+}

@@ -205,3 +205,24 @@ fn a_disconnect_hook_may_panic() {
     settle(&mut ev);
     assert_eq!(*reasons.borrow(), [CompletionReason::Ok]);
 }
+
+#[test]
+fn a_hook_of_connections_that_panics_lets_nobody_in() {
+    let mut ev = ev();
+    let options =
+        ServerOptions::new().on_panic(PanicPolicy::Propagate).accept_from(IpRules::deny_all());
+    let routes = hello().on_connection(|_, _, event| {
+        if event == ConnectionEvent::Opened {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    });
+    let server = options.listen(&mut ev, "127.0.0.1:0", routes).unwrap();
+    let mut client = Client::connect(server.addresses(&ev)[0].port().unwrap());
+    client.send(get("/"));
+    let begun = Instant::now();
+    let mut panics = 0;
+    while client.is_open() && begun.elapsed() < secs(20) {
+        panics += usize::from(panic_of(|| turn(&mut ev)).is_some());
+    }
+    assert_eq!((panics, client.is_open(), client.waiting()), (1, false, 0));
+}

@@ -353,6 +353,44 @@ fn a_dropped_loop_lets_go_of_everything() {
     assert_eq!(dropped.get(), 3);
 }
 
+#[test]
+fn a_server_that_is_gone_lets_go_of_handlers_that_keep_its_replies() {
+    for stops in [true, false] {
+        let mut ev = ev();
+        let (kept, handler) = (RefCell::new(Vec::new()), Rc::new(()));
+        let held = Rc::downgrade(&handler);
+        let routes = Routes::new().get("/", move |_: &mut EvLoop, _, reply: Reply| {
+            let _ = &handler;
+            kept.borrow_mut().push(reply);
+        });
+        let (server, mut client) = one_client(&mut ev, routes);
+        client.send(get("/"));
+        settle(&mut ev);
+        if stops {
+            server.stop_now(&mut ev);
+            settle(&mut ev);
+        } else {
+            drop(ev);
+        }
+        assert_eq!(held.strong_count(), 0, "stops: {stops}");
+    }
+}
+
+#[test]
+fn a_reply_knows_that_its_server_has_stopped() {
+    let mut ev = ev();
+    let seen = Slot::new();
+    let sees = seen.clone();
+    let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+        reply.server().stop_now(ev);
+        sees.put((reply.is_connected(ev), reply.error(ev, Status::NOT_FOUND).is_ok()));
+    });
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(get("/"));
+    client.ends(&mut ev);
+    assert_eq!(seen.take(), (false, false));
+}
+
 // --- runs inside of runs ---
 
 #[test]
@@ -423,17 +461,22 @@ fn a_client_that_waits_for_a_handler_in_use_may_leave() {
 #[test]
 fn a_server_can_be_stopped_from_inside_of_a_nested_run() {
     let mut ev = ev();
-    let (routes, reasons) = noting(Routes::new().get("/", |ev: &mut EvLoop, _, reply: Reply| {
+    let seen = Slot::new();
+    let sees = seen.clone();
+    let (routes, reasons) = noting(Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
         let server = reply.server();
         ev.defer(move |ev| server.stop_now(ev));
         for _ in 0..10 {
             ev.turn(Some(ZERO)).unwrap();
         }
-        assert!(!server.exists(ev));
-        assert!(reply.text(ev, "x").is_err());
+        // It has not stopped before the last of its handlers has returned.
+        sees.put((server.exists(ev), reply.is_connected(ev), reply.text(ev, "x").is_ok()));
     }));
-    let (_, mut client) = one_client(&mut ev, routes);
+    let (server, mut client) = one_client(&mut ev, routes);
     client.send(get("/"));
     client.ends(&mut ev);
+    settle(&mut ev);
+    assert_eq!(seen.take(), (true, false, false));
+    assert!(!server.exists(&ev));
     assert_eq!(*reasons.borrow(), [CompletionReason::ServerShutdown]);
 }

@@ -430,3 +430,33 @@ fn a_pulled_body_does_not_keep_others_waiting() {
         assert_eq!(other.ask(&mut ev, get("/other")).text(), "other");
     }
 }
+
+#[test]
+fn the_end_of_a_body_is_taken_where_nothing_else_would_be() {
+    let limit = 64 * 1024;
+    let mut most = None;
+    // Until the body itself is too large.
+    for len in limit - 200.. {
+        let mut ev = ev();
+        let taken = Slot::new();
+        let result = taken.clone();
+        let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+            let stream = reply.stream(ev, BodyLength::Unknown)?;
+            result.put(stream.write(ev, vec![b'x'; len]).map_err(|error| error.kind()));
+            let mut fields = Fields::default();
+            fields.push("Sum", b"all of it").unwrap();
+            stream.end_with(ev, &fields)
+        });
+        let options = ServerOptions::new().write_limits(limit, limit);
+        let (_, mut client) = one_client_with(&mut ev, options, routes);
+        client.send(request("GET", "/", "TE: trailers\r\nConnection: TE\r\n", ""));
+        let answer = client.reply(&mut ev);
+        assert!(answer.is_whole, "{len}");
+        if taken.take() == Err(ErrorKind::Full) {
+            break;
+        }
+        assert_eq!(answer.body.len(), len);
+        most = Some(len);
+    }
+    assert!(most.is_some());
+}

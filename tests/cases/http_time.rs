@@ -727,3 +727,65 @@ fn a_body_that_its_taker_leaves_is_the_handlers_time() {
     pass(&mut ev, ms(200));
     assert_eq!(client.reply(&mut ev).status, 503);
 }
+
+#[test]
+fn a_body_that_is_paused_from_elsewhere_is_the_handlers_time() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let routes =
+        Routes::new().streaming(Method::POST, "/", move |ev: &mut EvLoop, request: Request, reply| {
+            let body = request.receive(ev, |_, _, _| {}).unwrap();
+            kept.put((body, reply));
+        });
+    let options = ServerOptions::new().handler_timeout(Some(secs(5)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/", 10, "12345"));
+    pass(&mut ev, secs(9));
+    let (body, _reply): (RequestBody, Reply) = slot.take();
+    assert!(body.pause(&mut ev));
+    pass(&mut ev, secs(4));
+    client.hears_nothing(&mut ev);
+    pass(&mut ev, secs(1));
+    assert_eq!(client.reply(&mut ev).status, 503);
+}
+
+#[test]
+fn while_the_loop_is_suspended_no_time_passes_for_bodies() {
+    let (mut ev, clock) = ev_with_clock();
+    let (routes, _) = bodies();
+    let options = options().body_total_timeout(Some(secs(60)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(announced("/", 100_000, "x"));
+    for second in 0..60 {
+        if second == 5 {
+            ev.suspend();
+            clock.advance(secs(600));
+            ev.resume();
+        }
+        client.hears_nothing(&mut ev);
+        client.send("x".repeat(1000));
+        pass(&mut ev, secs(1));
+    }
+    assert_eq!(client.reply(&mut ev).status, 408);
+}
+
+#[test]
+fn what_takes_too_long_cannot_be_taken_over_any_more() {
+    let mut ev = ev();
+    let (slot, taken) = (Slot::<Reply>::new(), Slot::new());
+    let (kept, result) = (slot.clone(), taken.clone());
+    let routes = keeps(&slot).error_page(move |ev, _, _| {
+        if let Some(reply) = kept.get() {
+            assert!(!reply.is_connected(ev));
+            result.put(reply.upgrade(ev, "echo").map_err(|error| error.kind()));
+        }
+        None
+    });
+    let options = options().handler_timeout(Some(secs(1)));
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(request("GET", "/", "Connection: upgrade\r\nUpgrade: echo\r\n", ""));
+    pass(&mut ev, secs(1));
+    assert_eq!(client.reply(&mut ev).status, 503);
+    assert_eq!(taken.take(), Err(ErrorKind::Closed));
+}

@@ -18,9 +18,11 @@ use super::request::Request;
 use super::response::{Outline, Response};
 use super::service::{Service, State};
 use super::{
-    Connection, Failure, FailureCause, bodies, composing, connection, driving, sending, times,
+    Connection, ConnectionEvent, Failure, FailureCause, bodies, composing, connection, driving,
+    sending, times,
 };
 use crate::EvLoop;
+use crate::net::Stream;
 use crate::wire::{Fault, Method, Status};
 
 /// Calls something of a user's; a panic is reported, and goes on only if it is to, and only when whatever it has
@@ -276,6 +278,26 @@ pub(super) fn before(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> bool {
         exchange.hooks().held = Some(held);
     }
     true
+}
+
+/// Tells that a connection has come, or is gone.
+pub(super) fn connection(
+    ev: &mut EvLoop,
+    service: &Rc<Service>,
+    stream: Stream,
+    event: ConnectionEvent,
+) {
+    let Some(hook) = &service.routes.connection else { return };
+    let mut next = Some((stream, event));
+    let Ok(mut hook) = hook.try_borrow_mut() else {
+        // It is on the stack, and has another connection come or a run nested in it: it is told when it returns.
+        service.untold_connections.borrow_mut().extend(next);
+        return;
+    };
+    while let Some((stream, event)) = next {
+        guarded(ev, service, |ev| hook(ev, Connection { stream }, event));
+        next = service.untold_connections.borrow_mut().pop_front();
+    }
 }
 
 type RequestLineHook = RefCell<Box<dyn FnMut(&mut EvLoop, Connection, &Method, &str)>>;

@@ -211,17 +211,11 @@ fn adopt(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     stream.set_quiet(ev, true);
     // Who is gone is not answered, whether anything is being read or not.
     stream.set_watch_hangup(ev, true);
-    if let Some(hook) = &service.routes.connection {
-        if let Ok(mut hook) = hook.try_borrow_mut() {
-            calling::guarded(ev, service, |ev| {
-                hook(ev, Connection { stream }, ConnectionEvent::Opened);
-            });
-        }
-        service.raise();
-    }
+    calling::connection(ev, service, stream, ConnectionEvent::Opened);
     if clients::is_let_in(ev, service, at) {
         capacity::turn_away(ev, service, at);
     }
+    service.raise();
 }
 
 #[inline]
@@ -414,13 +408,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         let why = if why == CompletionReason::Ok { CompletionReason::ClientAborted } else { why };
         completing::abandon(ev, service, at, exchange, why);
     }
-    if let Some(hook) = &service.routes.connection {
-        if let Ok(mut hook) = hook.try_borrow_mut() {
-            calling::guarded(ev, service, |ev| {
-                hook(ev, Connection { stream: at.stream }, ConnectionEvent::Closed(reason));
-            });
-        }
-    }
+    calling::connection(ev, service, at.stream, ConnectionEvent::Closed(reason));
     stopping::look(ev, service);
 }
 

@@ -305,7 +305,7 @@ impl ReplyStream {
     pub fn is_connected(&self, _ev: &EvLoop) -> bool {
         let Some(service) = &self.service else { return false };
         let mut state = service.state.borrow_mut();
-        state.exchange(self.at, self.serial).is_some()
+        state.open_exchange(self.at, self.serial).is_some()
     }
 
     /// It is somebody else's again.

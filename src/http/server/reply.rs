@@ -358,7 +358,7 @@ impl Reply {
     pub fn is_connected(&self, _ev: &EvLoop) -> bool {
         let Some(service) = &self.service else { return false };
         let mut state = service.state.borrow_mut();
-        state.exchange(self.at, self.serial).is_some_and(|exchange| exchange.is_unanswered())
+        state.open_exchange(self.at, self.serial).is_some_and(|exchange| exchange.is_unanswered())
     }
 
     /// Has `hook` called if the client leaves before its reply is complete: as advice when it ends its sending side, and

@@ -320,6 +320,37 @@ impl Routes {
         self
     }
 
+    /// Drops all handlers and hooks, but those that are on the stack.
+    pub(super) fn let_go(&self) {
+        for entry in &self.entries {
+            replace(&entry.handler, || Box::new(|_, _, _| Ok(())));
+        }
+        for (_, hook) in &self.before {
+            replace(hook, || Box::new(|_, _, reply| Some(reply)));
+        }
+        for (_, hook) in &self.after {
+            replace(hook, || Box::new(|_, _, _| {}));
+        }
+        for (_, page) in &self.error_page {
+            replace(page, || Box::new(|_, _, _| None));
+        }
+        if let Some(hook) = &self.request_line {
+            replace(hook, || Box::new(|_, _, _, _| {}));
+        }
+        if let Some(hook) = &self.connection {
+            replace(hook, || Box::new(|_, _, _| {}));
+        }
+        if let Some(hook) = &self.failure {
+            replace(hook, || Box::new(|_, _| {}));
+        }
+        if let Some(hooks) = &self.completed {
+            replace(hooks, Vec::new);
+        }
+        if let Some(hooks) = &self.refused {
+            replace(hooks, Vec::new);
+        }
+    }
+
     fn add<R: Outcome>(
         mut self,
         method: Option<Method>,
@@ -344,6 +375,12 @@ impl Routes {
         self.entries.push(Entry { handler: RefCell::new(handler), streams });
         u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
     }
+}
+
+/// Drops what is there, with nothing borrowed, unless it is being called.
+fn replace<T>(place: &RefCell<T>, by: impl FnOnce() -> T) {
+    let old = place.try_borrow_mut().map(|mut place| std::mem::replace(&mut *place, by()));
+    drop(old);
 }
 
 impl fmt::Debug for Routes {

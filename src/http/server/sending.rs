@@ -274,7 +274,8 @@ pub(super) fn interim(
     }
     let mut state = service.state.borrow_mut();
     let state = &mut *state;
-    let Some(exchange) = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered())
+    let Some(exchange) =
+        state.open_exchange(at, serial).filter(|exchange| exchange.is_unanswered())
     else {
         return Err(gone());
     };
@@ -307,7 +308,7 @@ pub(super) fn postpone(
 ) -> Result<()> {
     {
         let mut state = service.state.borrow_mut();
-        let exchange = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered());
+        let exchange = state.open_exchange(at, serial).filter(|exchange| exchange.is_unanswered());
         let Some(exchange) = exchange else { return Err(gone()) };
         exchange.hooks().pending = Some(pending);
     }

@@ -14,16 +14,16 @@ use slab::Slab;
 
 use super::capacity::{Apart, Usage};
 use super::clients::PerIp;
-use super::connection::{At, Conn};
+use super::connection::{At, Conn, conn_flag};
 use super::exchange::Exchange;
 use super::guests::Guest;
 use super::options::ServerOptions;
 use super::plain_head::{DateLine, PlainHead};
 use super::request::Parts;
 use super::stats::Counters;
-use super::stopping::Stopping;
-use super::{Completed, Refused, Routes, Server, clients, connection, preface};
-use crate::net::Listener;
+use super::stopping::{self, Stopping};
+use super::{Completed, ConnectionEvent, Refused, Routes, Server, clients, connection, preface};
+use crate::net::{Listener, Stream};
 use crate::{EvLoop, Remote, Result, Timer};
 
 /// The servers of a loop.
@@ -57,6 +57,8 @@ pub(super) struct Service {
     pub(super) aside: super::capacity::Aside,
     /// What was none, and was refused or broken off meanwhile.
     pub(super) untold_refused: RefCell<VecDeque<Refused>>,
+    /// Connections that have come or gone while their hook was.
+    pub(super) untold_connections: RefCell<VecDeque<(Stream, ConnectionEvent)>>,
     #[cfg(feature = "compress")]
     pub(super) packing: super::packing::Packing,
     /// Somebody may have a say in a request between its head and its handler.
@@ -109,6 +111,15 @@ pub(super) struct State {
 /// How many boxes are kept for the next request.
 pub(super) const SPARE: usize = 64;
 
+/// The loop is gone, and every stream with it.
+impl Drop for Services {
+    fn drop(&mut self) {
+        for service in self.list.take() {
+            stopping::let_go(&service);
+        }
+    }
+}
+
 impl Services {
     pub(super) fn find(&self, key: Server) -> Option<Rc<Service>> {
         self.list.borrow().iter().find(|service| service.key == key).map(Rc::clone)
@@ -158,6 +169,7 @@ impl Service {
             untold: RefCell::default(),
             untold_refused: RefCell::default(),
             aside: super::capacity::Aside::default(),
+            untold_connections: RefCell::default(),
             #[cfg(feature = "compress")]
             packing: super::packing::Packing::default(),
             looks,
@@ -286,6 +298,12 @@ impl State {
     /// The exchange of a request that is not over.
     pub(super) fn exchange(&mut self, at: At, serial: u32) -> Option<&mut Exchange> {
         let conn = self.conn(at)?;
+        conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)
+    }
+
+    /// The same, if it can still be answered: its connection is not being ended.
+    pub(super) fn open_exchange(&mut self, at: At, serial: u32) -> Option<&mut Exchange> {
+        let conn = self.conn(at).filter(|conn| !conn.has(conn_flag::ENDING))?;
         conn.exchange.as_deref_mut().filter(|exchange| exchange.serial == serial)
     }
 

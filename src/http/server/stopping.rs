@@ -121,5 +121,17 @@ fn finish(ev: &mut EvLoop, key: Server) {
     for hook in hooks {
         super::calling::guarded(ev, &service, |ev| hook(ev));
     }
+    let_go(&service);
     service.raise();
+}
+
+/// Drops what users have handed over, since nobody is called any more. A handler that keeps replies has them keep the
+/// server, and so the handler: whoever does not empty his list would keep all of it for ever.
+pub(super) fn let_go(service: &Service) {
+    let (hooks, guests) = {
+        let mut state = service.state.borrow_mut();
+        (std::mem::take(&mut state.stopping.hooks), std::mem::take(&mut state.guests))
+    };
+    service.routes.let_go();
+    drop((hooks, guests));
 }

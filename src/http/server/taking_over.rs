@@ -29,7 +29,8 @@ pub(super) fn upgrade(
     let checked = outline.check();
     let mut state = service.state.borrow_mut();
     let now = ev.now_nanos();
-    let Some(exchange) = state.exchange(at, serial).filter(|exchange| exchange.is_unanswered())
+    let Some(exchange) =
+        state.open_exchange(at, serial).filter(|exchange| exchange.is_unanswered())
     else {
         return Err(gone());
     };
