@@ -94,7 +94,7 @@
 //!     was handed to the system, or never will be, with the reason. [Access logs](Routes::access_log) write their line.
 //! 12. The next request, which may have been there all the time (pipelining); or the end, and
 //!     [`on_connection`](Routes::on_connection) again. A connection that was [taken over](Reply::upgrade), by a WebSocket
-//!     say, is no longer the server's.
+//!     say, is no longer the server's, and is gone with that.
 //!
 //! Requests of one connection are handled one after the other; those of different connections at the same time, as
 //! far as their handlers wait.

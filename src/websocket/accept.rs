@@ -117,7 +117,7 @@ impl WebSocketOptions {
         if stream.set_handler(ev, move |ev, _, event| conn.on_event(ev, event)) {
             return Ok(key);
         }
-        // A hook that was told of the request's end has run the loop, and the connection has ended there.
+        // The connection has ended meanwhile.
         hub.remove(key);
         if let Some(admission) = peer.admission.take() {
             guests::dismiss(ev, admission);

@@ -400,3 +400,25 @@ fn who_has_not_asked_cannot_be_taken_over() {
         assert_eq!(slot.take().unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }
+
+#[test]
+fn a_connection_that_is_taken_over_is_told_of_when_whoever_takes_it_is_done() {
+    let mut ev = ev();
+    let log = Log::new();
+    let [done, over, gone] = [(); 3].map(|()| log.clone());
+    let routes = Routes::new()
+        .get("/up", move |ev: &mut EvLoop, _, reply: Reply| {
+            let stream = reply.upgrade(ev, "nothing")?;
+            done.push("taken".to_owned());
+            stream.set_handler(ev, |_, _, _| {});
+            Ok::<(), Error>(())
+        })
+        .on_completed(move |_, completed| over.push(completed.reason.to_string()))
+        .on_connection(move |_, _, event| gone.push(format!("{event:?}")));
+    let (_, mut client) = one_client(&mut ev, routes);
+    client.send(request("GET", "/up", "Connection: upgrade\r\nUpgrade: nothing\r\n", ""));
+    assert_eq!(client.reply(&mut ev).status, 101);
+    drop(client);
+    settle(&mut ev);
+    assert_eq!(log.take(), ["Opened", "taken", "upgraded", "Closed(HandedOff)"]);
+}

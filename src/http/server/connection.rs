@@ -369,6 +369,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
             return;
         }
         let conn = state.conns.remove(at.index as usize);
+        state.leaving += 1;
         if conn.has(conn_flag::AWAY) {
             state.away -= 1;
         }
@@ -409,7 +410,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         completing::abandon(ev, service, at, exchange, why);
     }
     calling::connection(ev, service, at.stream, ConnectionEvent::Closed(reason));
-    stopping::look(ev, service);
+    stopping::has_left(ev, service);
 }
 
 /// Has the loop look at a connection, for which a verb has done something.

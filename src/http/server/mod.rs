@@ -132,7 +132,8 @@ pub struct Connection {
 pub enum ConnectionEvent {
     /// It was accepted.
     Opened,
-    /// It is gone, for this reason.
+    /// It is gone, for this reason: [`Reason::HandedOff`] where it was [taken over](Reply::upgrade), and may be there still as
+    /// something else.
     Closed(Reason),
 }
 

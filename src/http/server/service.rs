@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) spare_exchanges: Vec<Box<Exchange>>,
     /// How many of those are lent.
     pub(super) lent: usize,
+    /// How many connections are gone, and somebody is being told so.
+    pub(super) leaving: usize,
     /// How many connections were one too many, and are only told so.
     pub(super) away: usize,
     /// How many have become something else, where it matters how many there are.

@@ -97,11 +97,18 @@ fn all(state: &super::service::State) -> Vec<At> {
     state.conns.iter().map(|(index, conn)| at((index, conn.stream))).collect()
 }
 
+/// Everybody has been told that a connection is gone, or has become something else.
+pub(super) fn has_left(ev: &mut EvLoop, service: &Rc<Service>) {
+    service.state.borrow_mut().leaving -= 1;
+    look(ev, service);
+}
+
 /// Whether that was the last connection of a server that stops.
 pub(super) fn look(ev: &mut EvLoop, service: &Rc<Service>) {
     let timers = {
         let mut state = service.state.borrow_mut();
-        if !state.stopping.is_ending || !state.conns.is_empty() || !state.guests.is_empty() {
+        let is_empty = state.conns.is_empty() && state.guests.is_empty() && state.leaving == 0;
+        if !state.stopping.is_ending || !is_empty {
             return;
         }
         [state.stopping.timer.take(), state.next_turn_timer.take(), state.pace_timer.take()]

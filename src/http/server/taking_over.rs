@@ -9,8 +9,8 @@ use super::reply::gone;
 use super::response::Outline;
 use super::service::Service;
 use super::stats::index_of;
-use super::{CompletionReason, completing, stopping};
-use crate::net::Stream;
+use super::{CompletionReason, ConnectionEvent, calling, completing, stopping};
+use crate::net::{Reason, Stream};
 use crate::wire::{self, Status};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
@@ -72,6 +72,7 @@ pub(super) fn upgrade(
     let Some(conn) = state.conn(at) else { return Err(gone()) };
     let was_deaf = conn.has(conn_flag::DEAF);
     let mut conn = state.conns.remove(at.index as usize);
+    state.leaving += 1;
     let is_limited = service.options.capacity.connections != 0;
     let place = is_limited.then(|| state.apart.enter());
     state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
@@ -86,9 +87,7 @@ pub(super) fn upgrade(
         // And one of the connections there may be.
         at.stream.set_data(ev, place);
     }
-    for completing in more.completing {
-        completing::complete(ev, service, completing);
-    }
+    let mut done: Vec<Completing> = more.completing.into();
     if let Some(mut exchange) = conn.exchange.take() {
         exchange.status = Some(Status::SWITCHING_PROTOCOLS);
         exchange.bytes_out += len;
@@ -99,7 +98,7 @@ pub(super) fn upgrade(
         exchange.reset();
         service.state.borrow_mut().give_exchange(exchange);
         drop(request);
-        completing::complete(ev, service, Completing { record, hooks });
+        done.push(Completing { record, hooks });
     }
     let stream = at.stream;
     stream.set_read_timeout(ev, None);
@@ -118,6 +117,15 @@ pub(super) fn upgrade(
         // Or it would wait for a client that has left long ago.
         stream.tell_eof_again(ev);
     }
-    stopping::look(ev, service);
+    // Whoever takes it over is called himself: nobody else is before he is done.
+    let service = Rc::clone(service);
+    ev.defer(move |ev| {
+        for completing in done {
+            completing::complete(ev, &service, completing);
+        }
+        calling::connection(ev, &service, stream, ConnectionEvent::Closed(Reason::HandedOff));
+        stopping::has_left(ev, &service);
+        service.raise();
+    });
     Ok(stream)
 }
