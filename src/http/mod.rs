@@ -84,7 +84,7 @@
 //! 6. The body is read: gathered, or, for a [streaming](Routes::streaming) handler, not before it is [asked
 //!    for](Request::receive). A client that waits for 100 is told it then. What is packed is unpacked, if the routes say
 //!    so.
-//! 7. **The handler.** While it has the reply, the client is watched, about 64 KiB of what it sends next are kept,
+//! 7. **The handler.** While it has the reply, the client is watched, about [64 KiB](ServerOptions::read_ahead) of what it sends next are kept,
 //!    and nobody else waits; [`on_disconnect`](Reply::on_disconnect) tells that it has gone.
 //! 8. [`after`](Routes::after): the reply's status and fields, before they are sent. Then it is packed, if the routes
 //!    say so and the client can read it.

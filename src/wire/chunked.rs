@@ -17,9 +17,6 @@ use super::syntax::{TOKEN, is};
 use super::trailers::Trailers;
 use super::{ChunkLimits, Fault, Fields};
 
-/// How many bytes of framing a body may have whatever its data: see [`ChunkDecoder`].
-const FRAMING: u64 = 16 * 1024;
-
 /// How many bytes of framing each byte of data is worth.
 const FRAMING_PER_BYTE: u64 = 16;
 
@@ -149,7 +146,7 @@ impl ChunkDecoder {
             digits: 0,
             significant: 0,
             extensions: 0,
-            allowance: FRAMING,
+            allowance: limits.framing,
             limits,
             trailers: Trailers::default(),
         }

@@ -41,10 +41,18 @@ pub struct ChunkLimits {
     pub trailers: usize,
     /// Field lines of the trailer section: 100.
     pub trailer_fields: usize,
+    /// Bytes of framing of one body, beside 16 for each byte of data: 16 KiB. It is what a body of tiny chunks exceeds.
+    pub framing: u64,
 }
 
 impl Default for ChunkLimits {
     fn default() -> Self {
-        Self { line: 256, extensions: 16 * 1024, trailers: 16 * 1024, trailer_fields: 100 }
+        Self {
+            line: 256,
+            extensions: 16 * 1024,
+            trailers: 16 * 1024,
+            trailer_fields: 100,
+            framing: 16 * 1024,
+        }
     }
 }

@@ -245,6 +245,63 @@ fn requests_behind_one_that_is_handled_wait_up_to_a_cap() {
 }
 
 #[test]
+fn how_much_is_kept_behind_a_request_can_be_said() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let options = ServerOptions::new().read_ahead(1000);
+    let (_, mut client) = one_client_with(&mut ev, options, keeps(&slot));
+    client.send(get("/"));
+    settle(&mut ev);
+    let reply = slot.take();
+    let behind = get("/").repeat(40);
+    let stream = reply.connection().stream();
+    client.send(&behind);
+    settle(&mut ev);
+    let kept = stream.input_len(&ev);
+    assert!((1000..64 * 1024).contains(&kept), "{kept}");
+    client.send(&behind);
+    settle(&mut ev);
+    assert_eq!(stream.input_len(&ev), kept, "nothing more is read");
+    reply.text(&mut ev, "1").unwrap();
+    for _ in 0..80 {
+        until(&mut ev, |_| !slot.is_empty());
+        slot.take().text(&mut ev, "x").unwrap();
+    }
+    let statuses = [(); 81].map(|()| client.reply(&mut ev).status);
+    assert_eq!(statuses, [200; 81]);
+}
+
+#[test]
+fn how_much_of_a_streamed_body_may_be_left_can_be_said() {
+    let mut ev = ev();
+    let (slot, seen) = (Slot::new(), Rc::new(Cell::new(0)));
+    let (kept, sees) = (slot.clone(), Rc::clone(&seen));
+    let routes =
+        Routes::new().streaming(Method::POST, "/", move |ev: &mut EvLoop, request: Request, reply| {
+            let sees = Rc::clone(&sees);
+            let body = request.receive(ev, move |_, _, event| {
+                if let BodyEvent::Data(data) = event {
+                    sees.set(data.len());
+                }
+            });
+            kept.put((body.unwrap(), reply));
+        });
+    let options = ServerOptions::new().read_ahead(1000);
+    let (_, mut client) = one_client_with(&mut ev, options, routes);
+    client.send(request("POST", "/", "Content-Length: 10000\r\n", &"x".repeat(1500)));
+    settle(&mut ev);
+    assert_eq!(seen.get(), 1500);
+    client.send("x".repeat(1500));
+    settle(&mut ev);
+    assert_eq!(seen.get(), 1500, "nothing more is read");
+    let (body, reply): (RequestBody, Reply) = slot.take();
+    assert!(body.discard(&mut ev));
+    client.send("x".repeat(7000));
+    reply.text(&mut ev, "fine").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "fine");
+}
+
+#[test]
 fn a_head_that_comes_byte_by_byte_is_the_same() {
     let mut ev = ev();
     let (routes, _) = counts();

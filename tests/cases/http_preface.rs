@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use evloop::wire::forwarded::ForwardedFields;
-use evloop::wire::proxy_protocol::ProxyHeader;
+use evloop::wire::proxy_protocol::{ProxyHeader, ProxyLimits};
 
 use crate::talking::*;
 
@@ -386,5 +386,22 @@ fn whatever_comes_before_requests_leaves_nothing_behind() {
         }
         until(&mut ev, |_| stopped.get());
         assert_eq!(ev.stream_count(), 0, "{round}");
+    }
+}
+
+#[test]
+fn how_long_a_header_may_be_can_be_said() {
+    let header = ProxyHeader::inet(socket("203.0.113.9:4711"), socket("192.0.2.1:80"));
+    let mut bytes = Vec::new();
+    header.with_tlv(0xE0, [b'x'; 500]).write_v2(&mut bytes).unwrap();
+    for (limits, status) in [
+        (ProxyLimits::default(), 200),
+        (ProxyLimits { length: 400, ..ProxyLimits::default() }, 400),
+        (ProxyLimits { tlvs: 0, ..ProxyLimits::default() }, 400),
+    ] {
+        let mut ev = ev();
+        let (_, mut client) = one_client_with(&mut ev, options().proxy_limits(limits), who());
+        client.send([bytes.clone(), get("/").into_bytes()].concat());
+        assert_eq!(client.reply(&mut ev).status, status, "{limits:?}");
     }
 }

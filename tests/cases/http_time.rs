@@ -558,6 +558,30 @@ fn a_request_may_have_times_of_its_own() {
 }
 
 #[test]
+fn a_request_may_have_a_least_rate_of_its_own() {
+    let mut ev = ev();
+    let (routes, _) = bodies();
+    let routes = routes.before(|_, request, reply| {
+        if request.query() == Some("fast") {
+            request.set_min_body_rate(2000, secs(2));
+        }
+        Some(reply)
+    });
+    let (server, mut client) = one_client_with(&mut ev, options(), routes);
+    let mut other = Client::new(&mut ev, server);
+    client.send(announced("/?fast", 100_000, ""));
+    other.send(announced("/", 100_000, ""));
+    for _ in 0..2 {
+        client.hears_nothing(&mut ev);
+        client.send("x".repeat(1000));
+        other.send("x".repeat(1000));
+        pass(&mut ev, secs(1));
+    }
+    assert_eq!(client.reply(&mut ev).status, 408);
+    other.hears_nothing(&mut ev);
+}
+
+#[test]
 fn a_connection_may_have_an_idle_time_of_its_own() {
     let mut ev = ev();
     let routes = hello().before(|ev, request, reply| {

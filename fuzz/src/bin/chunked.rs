@@ -93,6 +93,15 @@ fn encoded(input: &[u8]) {
 
 fuzz_target!(|input: &[u8]| {
     run(input, ChunkLimits::default());
-    run(input, ChunkLimits { line: 3, extensions: 8, trailers: 24, trailer_fields: 2 });
+    run(
+        input,
+        ChunkLimits {
+            line: 3,
+            extensions: 8,
+            trailers: 24,
+            trailer_fields: 2,
+            ..ChunkLimits::default()
+        },
+    );
     encoded(input);
 });

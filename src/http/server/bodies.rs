@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::connection::{At, conn_flag};
-use super::driving::{PIPELINED, Step, listen, release};
+use super::driving::{Step, listen, release};
 use super::exchange::{Exchange, flag};
 use super::incoming::BodyError;
 use super::service::Service;
@@ -11,9 +11,6 @@ use super::{CompletionReason, calling, ending, telling, times, unpacking};
 use crate::EvLoop;
 use crate::net::{Buffer, Chunk};
 use crate::wire::{BodyDecoder, Fault, Piece};
-
-/// What of a streamed body may wait to be taken, in bytes, before nothing more is read.
-pub(super) const UNREAD: usize = 64 * 1024;
 
 /// What was found of a body.
 pub(super) enum Taken {
@@ -157,6 +154,7 @@ pub(super) fn decode(
 
 /// While a request is handled, what comes is kept: up to a point.
 pub(super) fn hold_back(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    let most = service.options.read_ahead;
     let len = at.stream.input_len(ev);
     let mut state = service.state.borrow_mut();
     let Some(conn) = state.conn(at) else { return };
@@ -165,14 +163,14 @@ pub(super) fn hold_back(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     let is_wanted = exchange.hooks.as_ref().is_some_and(|hooks| hooks.incoming.is_some())
         && !exchange.has(flag::BODY_DONE)
         && !paused
-        && exchange.unread.len() < UNREAD;
+        && exchange.unread.len() < most;
     if conn.has(conn_flag::DEAF) {
-        if is_wanted || len < PIPELINED && !paused {
+        if is_wanted || len < most && !paused {
             conn.clear(conn_flag::DEAF);
             drop(state);
             at.stream.enable_read(ev);
         }
-    } else if !is_wanted && len >= PIPELINED {
+    } else if !is_wanted && len >= most {
         conn.set(conn_flag::DEAF);
         drop(state);
         at.stream.disable_read(ev);
@@ -181,6 +179,7 @@ pub(super) fn hold_back(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 
 /// Gives what has come of a streamed body to whoever wants it.
 pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
+    let most = service.options.read_ahead;
     let now = times::now(ev);
     let (found, has_data, is_packed, serial) = {
         let mut input = at.stream.input(ev);
@@ -198,7 +197,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         let is_packed = packed.is_some();
         let Exchange { decoder, unread, body_len, body_limit, .. } = exchange;
         let found = if let Some(unpacker) = packed {
-            let found = unpacker.deliver(&mut input, decoder, unread, *body_limit);
+            let found = unpacker.deliver(&mut input, decoder, unread, most, *body_limit);
             *body_len = unpacker.total_in();
             found
         } else if decoder.is_done() {
@@ -210,7 +209,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
                     return Err(Fault::BodyTooLarge);
                 }
                 input.move_to(n, unread);
-                Ok(unread.len() < UNREAD)
+                Ok(unread.len() < most)
             })
         };
         exchange.bytes_in += (before - input.len()) as u64;
@@ -251,7 +250,7 @@ pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
         listen(ev, service, at, false);
         return Step::On;
     }
-    if left >= UNREAD || done {
+    if left >= most || done {
         // It has not taken all, and is asked again when it has more, or says so.
         listen(ev, service, at, false);
         times::stop_body(ev, service, at);

@@ -17,7 +17,7 @@ use crate::http::addresses::{IpKey, IpNetwork, IpRules, ip_of_place};
 use crate::net::{Address, Place, Stream};
 use crate::wire::Fields;
 use crate::wire::forwarded::{ForwardedClient, ForwardedFields, client_of};
-use crate::wire::proxy_protocol::ProxyHeader;
+use crate::wire::proxy_protocol::{ProxyHeader, ProxyLimits};
 
 /// Those whose `Forwarded` is believed.
 #[derive(Clone, Debug)]
@@ -226,6 +226,12 @@ impl ServerOptions {
     /// How long the PROXY header may take: 3 s.
     pub fn proxy_timeout(mut self, limit: Option<Duration>) -> Self {
         self.proxy_timeout = limit;
+        self
+    }
+
+    /// How long the PROXY header may be, and how many extensions it may have: 4 KiB and 32. Longer ones are as wrong ones.
+    pub fn proxy_limits(mut self, limits: ProxyLimits) -> Self {
+        self.proxy_limits = limits;
         self
     }
 

@@ -16,9 +16,6 @@ use super::service::{Service, State};
 use super::{bodies, calling, ending, heads, preface, telling, times};
 use crate::EvLoop;
 
-/// Input that is kept while a request is handled, in bytes: then nothing more is read.
-pub(super) const PIPELINED: usize = 64 * 1024;
-
 /// From how long on a request's own time does not count as time between requests, in nanoseconds.
 const SLOW: u64 = 1_000_000_000;
 
@@ -48,7 +45,7 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         if conn.has(conn_flag::DRIVEN | conn_flag::LATER) {
             conn.set(conn_flag::AGAIN);
             // Its turn comes, and until then no more is taken in than would be at any other time.
-            if !conn.has(conn_flag::DEAF) && at.stream.input_len(ev) >= PIPELINED {
+            if !conn.has(conn_flag::DEAF) && at.stream.input_len(ev) >= service.options.read_ahead {
                 conn.set(conn_flag::DEAF);
                 at.stream.disable_read(ev);
             }
@@ -70,7 +67,7 @@ pub(super) fn advance(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
                 }
                 if left == 0 {
                     // More would only pile up meanwhile.
-                    if at.stream.input_len(ev) >= PIPELINED {
+                    if at.stream.input_len(ev) >= service.options.read_ahead {
                         listen(ev, service, at, false);
                     }
                     times::later(ev, service, at);
@@ -335,7 +332,7 @@ pub(super) fn release(
     if handler_timed {
         at.stream.set_timer(ev, None);
     }
-    if was_deaf && at.stream.input_len(ev) < PIPELINED {
+    if was_deaf && at.stream.input_len(ev) < service.options.read_ahead {
         listen(ev, service, at, true);
     } else if was_slow && !was_deaf {
         // The time between requests begins now.

@@ -148,6 +148,8 @@ pub(super) struct OwnTimes {
     pub(super) body: Option<Option<Duration>>,
     pub(super) total: Option<Option<Duration>>,
     pub(super) handler: Option<Option<Duration>>,
+    /// Bytes per second, and from when on.
+    pub(super) rate: Option<(u64, Duration)>,
 }
 
 /// What few requests have.

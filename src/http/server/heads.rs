@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::choosing::choose;
 use super::connection::{self, At, Phase, conn_flag};
-use super::driving::{PIPELINED, Step};
+use super::driving::Step;
 use super::exchange::{Exchange, Target, flag};
 #[cfg(feature = "tls")]
 use super::preface;
@@ -80,7 +80,7 @@ pub(super) fn wait_for_head(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> S
     };
     if conn.has(conn_flag::STALLED) {
         // Who does not take the replies is asked nothing more.
-        if at.stream.input_len(ev) >= PIPELINED && !conn.has(conn_flag::DEAF) {
+        if at.stream.input_len(ev) >= service.options.read_ahead && !conn.has(conn_flag::DEAF) {
             conn.set(conn_flag::DEAF);
             at.stream.disable_read(ev);
         }

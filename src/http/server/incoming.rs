@@ -25,7 +25,7 @@ pub struct RequestBody {
 #[non_exhaustive]
 pub enum BodyEvent<'a> {
     /// This has come and was not taken yet. Take what there is a use for; what is left is there the next time,
-    /// with more behind it. While 64 KiB are left nothing is read from the client, and where no more comes, at the end or
+    /// with more behind it. While [64 KiB](super::ServerOptions::read_ahead) are left nothing is read from the client, and where no more comes, at the end or
     /// then, the rest is offered again after [`resume`](RequestBody::resume). If the reply has been sent by then, it is
     /// [over](Self::Failed) instead: who wants the rest even so says [`pause`](RequestBody::pause).
     Data(&'a mut Buffer),

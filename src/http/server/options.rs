@@ -9,6 +9,7 @@ use super::service::Service;
 use super::{Routes, Server};
 use crate::http::addresses::{IpNetwork, IpRules};
 use crate::net::{ListenAddresses, ListenOptions};
+use crate::wire::proxy_protocol::ProxyLimits;
 use crate::wire::{ChunkLimits, HeadLimits};
 use crate::{EvLoop, Result};
 
@@ -75,6 +76,7 @@ pub struct ServerOptions {
     pub(super) chunks: ChunkLimits,
     pub(super) max_body: u64,
     pub(super) max_drain: u64,
+    pub(super) read_ahead: usize,
     pub(super) pipelined_per_turn: u32,
     pub(super) max_requests: u32,
     pub(super) header_timeout: Option<Duration>,
@@ -98,6 +100,7 @@ pub struct ServerOptions {
     pub(super) capacity: Capacity,
     pub(super) proxies: Option<Arc<[IpNetwork]>>,
     pub(super) proxy_timeout: Option<Duration>,
+    pub(super) proxy_limits: ProxyLimits,
     pub(super) trusted: Option<Trusted>,
     pub(super) rules: Option<Arc<IpRules>>,
     pub(super) max_per_ip: u32,
@@ -119,6 +122,7 @@ impl Default for ServerOptions {
             chunks: ChunkLimits::default(),
             max_body: 8 * 1024 * 1024,
             max_drain: 64 * 1024,
+            read_ahead: 64 * 1024,
             pipelined_per_turn: 16,
             max_requests: 0,
             header_timeout: seconds(10),
@@ -142,6 +146,7 @@ impl Default for ServerOptions {
             capacity: Capacity::default(),
             proxies: None,
             proxy_timeout: seconds(3),
+            proxy_limits: ProxyLimits::default(),
             trusted: None,
             rules: None,
             max_per_ip: 0,
@@ -183,8 +188,8 @@ impl ServerOptions {
         self
     }
 
-    /// How much framing is accepted in a chunked body: 256 bytes for the line of a size, 16 KiB of extensions
-    /// (400), 16 KiB or 100 fields of trailers (431).
+    /// How much framing is accepted in a chunked body: 256 bytes for the line of a size, 16 KiB of extensions,
+    /// 16 KiB and 16 bytes for each of data in all (400), 16 KiB or 100 fields of trailers (431).
     pub fn chunk_limits(mut self, limits: ChunkLimits) -> Self {
         self.chunks = limits;
         self
@@ -202,6 +207,14 @@ impl ServerOptions {
     /// there is more, the connection is closed after the reply.
     pub fn max_drain(mut self, bytes: u64) -> Self {
         self.max_drain = bytes;
+        self
+    }
+
+    /// How much is kept of what has come and is not wanted yet, in bytes: 64 KiB of what is behind a request that is
+    /// being handled, and as much of a [streamed](Routes::streaming) body that its taker has left. With so much nothing more
+    /// is read; it may be exceeded by what is read at a time, which is up to 64 KiB.
+    pub fn read_ahead(mut self, bytes: usize) -> Self {
+        self.read_ahead = bytes.max(1);
         self
     }
 

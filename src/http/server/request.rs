@@ -311,7 +311,7 @@ impl Request {
     }
 
     /// Sets how long nothing of the body may come, instead of [the server's](super::ServerOptions::body_timeout).
-    /// For [hooks](super::Routes::before), as the next two.
+    /// For [hooks](super::Routes::before), as the next three.
     pub fn set_body_timeout(&mut self, limit: Option<Duration>) {
         self.with_own_times(|own| own.body = Some(limit));
     }
@@ -320,6 +320,12 @@ impl Request {
     /// server's](super::ServerOptions::body_total_timeout).
     pub fn set_body_total_timeout(&mut self, limit: Option<Duration>) {
         self.with_own_times(|own| own.total = Some(limit));
+    }
+
+    /// Sets how fast the body must come, and from when on that is judged, instead of [what the server
+    /// asks](super::ServerOptions::min_body_rate).
+    pub fn set_min_body_rate(&mut self, bytes_per_second: u64, grace: Duration) {
+        self.with_own_times(|own| own.rate = Some((bytes_per_second, grace)));
     }
 
     /// Sets how long the handler may take to begin its reply, instead of [the

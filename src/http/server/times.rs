@@ -224,11 +224,11 @@ fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         let waited = since(exchange.body_started);
         let idle = since(exchange.body_active);
         let came = exchange.body_len.saturating_sub(exchange.body_before);
-        let owed = u128::from(options.min_body_rate) * waited.as_millis() / 1000;
-        let is_slow = options.min_body_rate > 0
-            && waited >= options.body_rate_grace
-            && u128::from(came) < owed;
         let own = exchange.own.as_deref();
+        let usual = (options.min_body_rate, options.body_rate_grace);
+        let (least, grace) = own.and_then(|own| own.rate).unwrap_or(usual);
+        let owed = u128::from(least) * waited.as_millis() / 1000;
+        let is_slow = least > 0 && waited >= grace && u128::from(came) < owed;
         let body_timeout = own.and_then(|own| own.body).unwrap_or(options.body_timeout);
         let body_total = own.and_then(|own| own.total).unwrap_or(options.body_total);
         let is_idle = body_timeout.is_some_and(|limit| idle >= limit);
@@ -238,8 +238,7 @@ fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         } else {
             let idle = body_timeout.map(|limit| limit.saturating_sub(idle));
             let total = body_total.map(|limit| limit.saturating_sub(since(exchange.body_begun)));
-            let rate = (options.min_body_rate > 0)
-                .then(|| options.body_rate_grace.saturating_sub(waited).max(LOOK));
+            let rate = (least > 0).then(|| grace.saturating_sub(waited).max(LOOK));
             Some([idle, total, rate].into_iter().flatten().min())
         }
     };

@@ -4,7 +4,7 @@
 // streamed one as much as is wanted at a time. The limit of a body holds for both of its sizes, since a packed body of
 // nothing but framing would never become too large unpacked.
 
-use super::bodies::{Taken, UNREAD, decode};
+use super::bodies::{Taken, decode};
 use super::capacity::Held;
 use super::exchange::{Exchange, Hooks, flag};
 use super::request::Parts;
@@ -103,17 +103,18 @@ impl Unpacker {
         (found, self.total_in)
     }
 
-    /// Takes in as much of a streamed body as is wanted at a time.
+    /// Takes in as much of a streamed body as is wanted at a time: until `most` bytes are unread.
     pub(super) fn deliver(
         &mut self,
         input: &mut Buffer,
         decoder: &mut BodyDecoder,
         unread: &mut Buffer,
+        most: usize,
         limit: u64,
     ) -> Taken {
         loop {
             while self.has_more() {
-                if unread.len() >= UNREAD {
+                if unread.len() >= most {
                     return Taken::Enough;
                 }
                 if let Err(fault) = self.step(limit) {

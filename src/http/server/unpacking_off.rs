@@ -33,6 +33,7 @@ impl Unpacker {
         _input: &mut Buffer,
         _decoder: &mut BodyDecoder,
         _unread: &mut Buffer,
+        _most: usize,
         _limit: u64,
     ) -> Taken {
         match *self {}

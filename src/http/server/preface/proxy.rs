@@ -13,10 +13,10 @@ use crate::http::server::service::Service;
 use crate::http::server::{clients, ending};
 use crate::net::Chunk;
 use crate::wire::Status;
-use crate::wire::proxy_protocol::{ProxyLimits, ProxyParser};
+use crate::wire::proxy_protocol::ProxyParser;
 
 pub(super) fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let parser = Box::new(ProxyParser::new(ProxyLimits::default()));
+    let parser = Box::new(ProxyParser::new(service.options.proxy_limits));
     enter(ev, service, at, Stage::Proxy(parser), service.options.proxy_timeout);
     if !clients::is_proxy(ev, service, at) {
         ending::hang_up(ev, service, at);
