@@ -447,3 +447,28 @@ fn connections_that_come_and_go_while_their_hook_is_called_are_told_too() {
         told.iter().filter(|(id, _)| *id != first).map(|(_, opened)| *opened).collect();
     assert_eq!((of_first, of_second), (vec![true, false], vec![true, false]));
 }
+
+#[test]
+fn nothing_leaves_past_an_after_hook_that_runs_the_loop() {
+    let mut ev = ev();
+    let nests = Rc::new(Cell::new(true));
+    let routes = hello().after(move |ev, _, response| {
+        if nests.replace(false) {
+            for _ in 0..10 {
+                ev.turn(Some(ZERO)).unwrap();
+            }
+        }
+        *response = std::mem::take(response).header("X-Looked-At", "yes");
+    });
+    let (server, mut client) = one_client(&mut ev, routes);
+    let mut other = Client::new(&mut ev, server);
+    client.send(get("/"));
+    other.send(get("/"));
+    let mut statuses = [&mut client, &mut other].map(|client| {
+        let answer = client.reply(&mut ev);
+        (answer.status, answer.field("x-looked-at").is_some())
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [(200, true), (500, false)]);
+    assert!(other.ask(&mut ev, get("/")).field("x-looked-at").is_some());
+}

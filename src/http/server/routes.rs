@@ -242,7 +242,8 @@ impl Routes {
     }
 
     /// Called with each reply before its head is sent, in the order in which they were added; may change its
-    /// status and fields. Not those of faults in what clients send, which have an [`error_page`](Self::error_page).
+    /// status and fields. Not those of faults in what clients send, which have an [`error_page`](Self::error_page). One that
+    /// runs the loop cannot be asked about the replies that become due there: they are 500.
     pub fn after(
         mut self,
         hook: impl FnMut(&mut EvLoop, &Summary, &mut Response) + 'static,
