@@ -41,7 +41,8 @@
 //! | line of a chunk's size, without extensions | 256 bytes, 16 digits | [`chunk_limits`](crate::http::ServerOptions::chunk_limits): `line` | 400 |
 //! | chunk extensions of a body, in all | 16 KiB | `chunk_limits`: `extensions` | 400 |
 //! | trailers | 16 KiB, 100 fields | `chunk_limits`: `trailers`, `trailer_fields` | 431 |
-//! | framing of a chunked body, in all | 16 KiB + 16 × data | – | 400 |
+//! | framing of a chunked body, in all | 16 KiB + 16 × data | `chunk_limits`: `framing`, to which 16 × data are added | 400 |
+//! | a PROXY header, where there must be one | 4 KiB, 32 extensions | [`proxy_limits`](crate::http::ServerOptions::proxy_limits) | 400; closed where TLS is spoken |
 //! | body that nobody wants, read so that the connection can be kept | 64 KiB | [`max_drain`](crate::http::ServerOptions::max_drain) | closed after the reply |
 //! | pairs of a query or a form | 1000 | [`Pairs::limit`](crate::wire::Pairs::limit) | the rest is left out; strictly, an error |
 //! | methods that are known | RFC 9110, WebDAV, and those of routes | [`methods`](crate::http::ServerOptions::methods) | 501 |
@@ -67,7 +68,8 @@
 //!
 //! A [`before`](crate::http::Routes::before) hook can set others for its request, with
 //! [`set_body_timeout`](crate::http::Request::set_body_timeout),
-//! [`set_body_total_timeout`](crate::http::Request::set_body_total_timeout) and
+//! [`set_body_total_timeout`](crate::http::Request::set_body_total_timeout),
+//! [`set_min_body_rate`](crate::http::Request::set_min_body_rate) and
 //! [`set_handler_timeout`](crate::http::Request::set_handler_timeout), and for its connection, with
 //! [`set_idle_timeout`](crate::http::Connection::set_idle_timeout) between requests,
 //! [`set_header_timeout`](crate::http::Connection::set_header_timeout) and
@@ -83,8 +85,8 @@
 //! | connections accepted per second | no limit | [`accept_rate`](crate::net::ListenOptions::accept_rate) | wait in the system's queue |
 //! | requests on a connection | no limit | [`max_requests`](crate::http::ServerOptions::max_requests) | closed after the reply |
 //! | requests of a connection, answered before others have their turn | 16 | [`pipelined_per_turn`](crate::http::ServerOptions::pipelined_per_turn) | next turn |
-//! | bytes read ahead while a request is handled | 64 KiB | – | not read |
-//! | bytes of a streamed body that were not taken | 64 KiB | – | not read |
+//! | bytes read ahead while a request is handled | 64 KiB | [`read_ahead`](crate::http::ServerOptions::read_ahead) | not read |
+//! | bytes of a streamed body that were not taken | 64 KiB | `read_ahead` | not read |
 //! | bytes of replies that wait for the client, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
 //! | the same, hard | 1 MiB | `write_limits` | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
 //!
