@@ -323,6 +323,39 @@ fn a_body_of_known_length_is_pulled() {
     assert_eq!((answer.text(), answer.field("content-length")), ("hello", Some("5")));
 }
 
+/// Who is asked because there is room has it taken, however little room that was.
+#[test]
+fn a_body_is_pulled_to_its_end_behind_whatever_waits() {
+    const SIZE: usize = 2_000_000;
+    let small = (4_700..5_000).step_by(9).map(|before| (5_000, before));
+    for (limit, before) in small.chain([(1 << 20, 1_000_000)]) {
+        for length in [BodyLength::Known(SIZE as u64), BodyLength::Unknown] {
+            let mut ev = ev();
+            let routes = Routes::new()
+                .get("/before", move |ev: &mut EvLoop, _, reply: Reply| {
+                    reply.text(ev, vec![b'b'; before])
+                })
+                .get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+                    let mut left = SIZE;
+                    let source = move |_: &mut EvLoop| match left.min(60_000) {
+                        0 => Pull::End,
+                        len => {
+                            left -= len;
+                            Pull::Data(vec![b'x'; len])
+                        }
+                    };
+                    reply.pull(ev, length, source).map(|_| ())
+                });
+            let options = ServerOptions::new().write_limits(limit, limit);
+            let (_, mut client) = one_client_with(&mut ev, options, routes);
+            client.send(get("/before") + &get("/"));
+            assert_eq!(client.reply(&mut ev).body.len(), before);
+            let answer = client.reply(&mut ev);
+            assert_eq!((answer.body.len(), answer.is_whole), (SIZE, true), "{limit} {before}");
+        }
+    }
+}
+
 #[test]
 fn a_pulled_body_that_is_wrong_cuts_the_connection() {
     for list in [

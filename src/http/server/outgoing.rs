@@ -152,8 +152,13 @@ impl ReplyStream {
     }
 
     /// A piece that was pulled: if it is packed it may wait for more.
-    pub(super) fn write_pulled(&self, ev: &mut EvLoop, bytes: Vec<u8>) -> Result<Written> {
-        self.put_and(ev, Piece::Owned(bytes), false)
+    pub(super) fn write_pulled(&self, ev: &mut EvLoop, mut bytes: Vec<u8>) -> Result<Written> {
+        self.put_and(ev, Piece::Asked(&mut bytes), false)
+    }
+
+    /// A piece out of a pipe, which was read because there was room.
+    pub(super) fn write_piped(&self, ev: &mut EvLoop, mut bytes: Vec<u8>) -> Result<Written> {
+        self.put(ev, Piece::Asked(&mut bytes))
     }
 
     fn put_and(&self, ev: &mut EvLoop, piece: Piece<'_>, flushes: bool) -> Result<Written> {

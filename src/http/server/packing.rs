@@ -10,15 +10,15 @@ use super::capacity::Held;
 use super::connection::{At, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::outgoing::{BodyLength, Puller, ReplyStream};
-use super::pieces::{Piece, TAKEN_WHOLE};
+use super::pieces::{self, Piece, TAKEN_WHOLE};
 use super::response::{Body, Outline, Response};
-use super::sending::{self, SMALL};
+use super::sending;
 use super::service::{Service, State};
 use super::{Pull, connection};
 use crate::http::compression::{self, Compression};
 use crate::net::{Chunk, Written};
 use crate::wire::coding::{Coding, Encoder};
-use crate::wire::{self, CHUNK_END, Fields, Status};
+use crate::wire::{Fields, Status};
 use crate::{Error, ErrorKind, EvLoop, Result};
 
 const REPLYING: &str = "replying to a request";
@@ -288,7 +288,8 @@ pub(super) fn put(
 ) -> Result<Written> {
     const PACKING: &str = "packing the body of a reply";
     let len = piece.len();
-    if at.stream.output_len(ev) >= TAKEN_WHOLE {
+    let is_asked_for = matches!(piece, Piece::Asked(_));
+    if !is_asked_for && at.stream.output_len(ev) >= TAKEN_WHOLE {
         at.stream.takes(ev, len)?;
     }
     if let Piece::Buffer(buffer) = &mut piece {
@@ -316,6 +317,7 @@ pub(super) fn put(
         match piece {
             Piece::Bytes(bytes) => encoder.update(bytes, &mut out),
             Piece::Owned(bytes) => encoder.update(&bytes, &mut out),
+            Piece::Asked(bytes) => encoder.update(bytes, &mut out),
             Piece::Buffer(buffer) => {
                 for chunk in buffer.chunks() {
                     // Files were loaded.
@@ -403,30 +405,13 @@ fn send(
         return Ok(if is_full { Written::Full } else { Written::Room });
     }
     let len = out.len();
-    let is_chunked = framing == Framing::Chunked;
-    let head = &mut state.scratch;
-    head.clear();
-    if is_chunked {
-        wire::chunk_head(len, head);
-    }
     // It was counted before it was packed, and what has come out of a packer cannot be put back.
-    let mut large = (len > SMALL).then(|| std::mem::take(&mut out));
-    let result = at.stream.append_anyway(ev, |output| {
-        output.append(&head);
-        match large.take() {
-            Some(large) => output.append_owned(large),
-            None => output.append(&out),
-        }
-        if is_chunked {
-            output.append(CHUNK_END);
-        }
-    });
+    let written = pieces::write_piece(ev, state, at, framing, Piece::Asked(&mut out));
     // Its memory is for the next one, unless it was for a large piece that came to little.
     if out.capacity() <= AT_ONCE {
         state.packed = out;
     }
-    sending::note_written(ev, state, at, &result);
-    let written = result?;
+    let written = written?;
     if let Some(exchange) = state.exchange(at, serial) {
         exchange.bytes_out += len as u64;
     }

@@ -2,7 +2,7 @@
 
 use super::connection::At;
 use super::exchange::Framing;
-use super::sending::note_written;
+use super::sending::{SMALL, note_written};
 use super::service::State;
 use crate::net::{Buffer, Written};
 use crate::wire;
@@ -25,6 +25,7 @@ pub(super) fn write_piece(
         Framing::Length(_) | Framing::UntilClose => match piece {
             Piece::Bytes(bytes) => stream.write(ev, bytes),
             Piece::Owned(bytes) => stream.write_owned(ev, bytes),
+            Piece::Asked(bytes) => stream.append_anyway(ev, |output| append_asked(output, bytes)),
             Piece::Buffer(buffer) => stream.write_buffer(ev, buffer),
         },
         Framing::Chunked if len == 0 => Ok(Written::Room),
@@ -38,6 +39,11 @@ pub(super) fn write_piece(
                     out.extend_from_slice(b"\r\n");
                     stream.write(ev, out)
                 }
+                Piece::Asked(bytes) => stream.append_anyway(ev, |output| {
+                    output.append(&*out);
+                    append_asked(output, bytes);
+                    output.append(wire::CHUNK_END);
+                }),
                 Piece::Owned(bytes) => {
                     let mut whole = Buffer::new();
                     whole.append(&*out);
@@ -69,10 +75,21 @@ pub(super) fn write_piece(
     result
 }
 
+/// A long one changes hands, a short one is copied.
+fn append_asked(output: &mut Buffer, bytes: &mut Vec<u8>) {
+    if bytes.len() > SMALL {
+        output.append_owned(std::mem::take(bytes));
+    } else {
+        output.append(&*bytes);
+    }
+}
+
 /// Bytes of a body.
 pub(super) enum Piece<'a> {
     Bytes(&'a [u8]),
     Owned(Vec<u8>),
+    /// Such as the server has asked for because there was room: they are taken, however much waits by now.
+    Asked(&'a mut Vec<u8>),
     Buffer(&'a mut Buffer),
 }
 
@@ -81,6 +98,7 @@ impl Piece<'_> {
         match self {
             Self::Bytes(bytes) => bytes.len(),
             Self::Owned(bytes) => bytes.len(),
+            Self::Asked(bytes) => bytes.len(),
             Self::Buffer(buffer) => buffer.len(),
         }
     }

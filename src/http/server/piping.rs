@@ -106,7 +106,7 @@ fn go_on(ev: &mut EvLoop, source: Stream, pipe: &RefCell<Pipe>) {
     let wanted = usize::try_from(pipe.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let bytes = source.take(ev, wanted);
     let len = bytes.len() as u64;
-    let written = if len == 0 { Ok(Written::Room) } else { body.write_owned(ev, bytes) };
+    let written = if len == 0 { Ok(Written::Room) } else { body.write_piped(ev, bytes) };
     match written {
         Ok(Written::Room) => {}
         Ok(Written::Full) => {
