@@ -44,6 +44,7 @@ impl View {
         let rows = shown(ev, rows, own.id());
         let hidden = open.saturating_sub(rows.len());
         let highest = |of: fn(&Sample) -> Option<u64>| samples.iter().filter_map(of).max();
+        let lag = last.lag.unwrap_or_else(|| since_wake_up(ev));
         let text = [
             ("open", number((stats.connections + websockets) as u64)),
             ("accepted", number(stats.accepted)),
@@ -55,10 +56,10 @@ impl View {
             ("rate", format!("{} /s", number(last.rate))),
             ("p50", took(timed.and_then(|sample| sample.half))),
             ("p99", took(timed.and_then(|sample| sample.most))),
-            ("lag", took(last.lag.or_else(|| Some(since_wake_up(ev))))),
+            ("lag", took(Some(lag))),
             ("rate_high", format!("highest {} /s", number(highest(|s| Some(s.rate)).unwrap_or(0)))),
             ("latency_high", format!("highest {}", took(highest(|s| s.most)))),
-            ("lag_high", format!("highest {}", took(highest(|s| s.lag)))),
+            ("lag_high", format!("highest {}", took(highest(|s| s.lag).max(Some(lag))))),
             (
                 "more",
                 if hidden == 0 {
@@ -183,7 +184,7 @@ fn cells(ev: &EvLoop, row: Row) -> [String; 6] {
         info.map_or((row.bytes_in, row.bytes_out), |info| (info.bytes_in, info.bytes_out));
     [
         row.peer,
-        age(row.opened.elapsed()),
+        roughly(row.opened.elapsed()),
         row.requests.map_or_else(|| "–".to_owned(), number),
         bytes(bytes_in),
         bytes(bytes_out),
@@ -198,7 +199,8 @@ impl Shown {
         for (index, cell) in self.cells.iter().enumerate() {
             page.push_str(match index {
                 0 => "<th scope=\"row\" title=\"",
-                3 | 4 => "<td class=\"wide\" title=\"",
+                1 => "<td class=\"age\" title=\"",
+                2..=4 => "<td class=\"wide\" title=\"",
                 _ => "<td title=\"",
             });
             escape(page, cell);
@@ -255,8 +257,11 @@ fn array(samples: &[Sample]) -> String {
 
 // --- figures as text ----------------------------------------------------------------------------
 
-/// `12 345`, with narrow spaces that do not break.
+/// `12 345`, with narrow spaces that do not break; from a thousand million on, `1.23 bn`.
 fn number(value: u64) -> String {
+    if value >= 1_000_000_000 {
+        return format!("{} bn", three_digits(value as f64 / 1e9));
+    }
     let digits = value.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -310,6 +315,16 @@ fn age(age: Duration) -> String {
         60..3600 => format!("{minutes} min {:02} s", seconds % 60),
         3600..86_400 => format!("{hours} h {:02} min", minutes % 60),
         _ => format!("{days} d {:02} h", hours % 24),
+    }
+}
+
+/// In the one unit that there is room for in a table.
+fn roughly(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
     }
 }
 

@@ -1,6 +1,7 @@
 """The demo's first page, as people see it: page.py PROGRAM SCRATCH PICTURES."""
 
 import asyncio
+import json
 import pathlib
 import signal
 import sys
@@ -226,6 +227,46 @@ async def narrow(browser, server):
     await page.close()
 
 
+# As large as it gets on a server that is busy for months.
+LARGE = json.dumps({
+    "text": {
+        "open": "10\u202f000", "requests": "999\u202f999\u202f999", "bytes_out": "99.9 TB", "uptime": "365 d 23 h",
+        "rate": "234\u202f567 /s", "rate_high": "highest 234\u202f567 /s", "p50": "59.9 s", "p99": "3600 s",
+        "latency_high": "highest 3600 s", "lag": "59.9 s", "lag_high": "highest 59.9 s", "more": "and 9\u202f992 more",
+        "accepted": "999\u202f999\u202f999", "bytes_in": "99.9 TB", "iterations": "999\u202f999\u202f999",
+        "end-ok": "999\u202f999\u202f999", "end-server-shutdown": "999\u202f999\u202f999"},
+    "rows": [{"mine": i == 0, "cells": [
+        "192.168.178.2%d:53356" % i, "59 min", "12\u202f345\u202f678", "99.9 GB", "99.9 GB", "GET /stats/events"]}
+        for i in range(8)],
+    "all": True, "samples": [[234567, 59_900_000, 3_600_000_000, 59_900_000]] * 60})
+
+
+async def large(browser, server):
+    """Figures of months, at every width: nothing is cut off but paths, and nothing lies on something else."""
+    for width in (320, 390, 700, 960, 1280):
+        what = f"large figures, {width} pixels"
+        page = await browser.page(width, 800, touch=width < 500)
+        # Events that the page is sent from here.
+        await page.tell("Page.addScriptToEvaluateOnNewDocument", source=
+                        "window.EventSource = class extends EventTarget { constructor() { super(); window.source = this; } close() {} };")
+        await page.open(server.url)
+        await page.eval(f"source.dispatchEvent(new MessageEvent('stats', {{data: {LARGE!r}}}))")
+        await page.until("document.getElementById('state').textContent === 'live'", f"{what}, live")
+        await fits(page, what)
+        cut = await page.eval(
+            "[...document.querySelectorAll('.card, .card *')].filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth"
+            " && getComputedStyle(e).display !== 'inline' && !e.matches('.hidden, input, td:last-child'))"
+            ".map(e => `${e.id || e.className || e.tagName} ${e.textContent.trim().slice(0, 30)}: ${e.scrollWidth} > ${e.clientWidth}`).join('; ')")
+        check(not cut, f"{what}, nothing is cut off", cut)
+        covered = await page.eval(
+            "[...document.querySelectorAll('.chart')].filter(e => e.querySelector('span').getBoundingClientRect().bottom"
+            " > e.querySelector('svg').getBoundingClientRect().top).length")
+        check(not covered, f"{what}, bars are not covered", covered)
+        await page.picture(PICTURES / f"large-{width}.png")
+        await quiet(page, what, server)
+        await page.close()
+
+
 async def without_scripts(browser, server):
     page = await browser.page(390, 844, scripts=False)
     await page.open(server.url)
@@ -296,7 +337,7 @@ async def main():
         await asyncio.gather(*(looks(browser, server, size, scheme) for size in SIZES for scheme in SCHEMES))
         await fills_in(browser, server)
         await over_tls(browser)
-        await asyncio.gather(narrow(browser, server), without_scripts(browser, server))
+        await asyncio.gather(narrow(browser, server), large(browser, server), without_scripts(browser, server))
         await others
         await comes_back(browser, server)
     if failures:
