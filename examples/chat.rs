@@ -10,6 +10,7 @@
 //! is dropped when too much waits, and the others notice nothing but that.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -312,7 +313,10 @@ fn cannot_listen(address: &Address, error: &evloop::Error) -> Result<ExitCode, B
 fn arguments() -> Result<(Address, Address), String> {
     let mut lines = address("--listen", "127.0.0.1:8083")?;
     let mut http = address("--http", "127.0.0.1:8085")?;
-    let mut arguments = std::env::args().skip(1);
+    // `env::args` would panic.
+    let given: Result<Vec<_>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let given = given.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut arguments = given.into_iter();
     while let Some(argument) = arguments.next() {
         let place = match argument.as_str() {
             "--listen" => &mut lines,

@@ -14,11 +14,11 @@ use evloop::{Child, EvLoop, Schedule};
 use libc::{SIGHUP, SIGINT, SIGTERM};
 
 fn main() -> evloop::Result<()> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args_os().skip(1);
     let config = args.next().unwrap_or("daemon.conf".into());
     let mut command: Vec<_> = args.collect();
     if command.is_empty() {
-        command = ["sh", "-c", "sleep 2; exit 1"].map(String::from).into();
+        command = ["sh", "-c", "sleep 2; exit 1"].map(Into::into).into();
     }
     let mut ev = EvLoop::new()?;
     let child = Rc::new(Cell::new(None::<Child>));

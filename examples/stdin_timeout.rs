@@ -7,6 +7,7 @@
 //! stdin_timeout [--timeout SECONDS] [--backend epoll|poll]
 //! ```
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,10 @@ const USAGE: &str = "usage: stdin_timeout [--timeout SECONDS] [--backend epoll|p
 
 fn options() -> Result<Options, String> {
     let mut options = Options { timeout: Duration::from_millis(5500), backend: None };
-    let mut args = env::args().skip(1);
+    // `env::args` would panic.
+    let given: Result<Vec<_>, _> = env::args_os().skip(1).map(OsString::into_string).collect();
+    let given = given.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut args = given.into_iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value; {USAGE}"));
         match arg.as_str() {
@@ -63,7 +67,12 @@ fn run(options: &Options) -> Result<(), Box<dyn error::Error>> {
 
     input.start(&mut ev)?;
     timeout.start(&mut ev);
-    eprintln!("type a line, or wait {:?}; Ctrl-C ends this at once", options.timeout);
+    // Not `eprintln!`, which panics where nothing can be written.
+    let _ = writeln!(
+        io::stderr(),
+        "type a line, or wait {:?}; Ctrl-C ends this at once",
+        options.timeout
+    );
     ev.run()?;
     Ok(())
 }
@@ -81,14 +90,14 @@ fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
         Err(message) => {
-            eprintln!("stdin_timeout: {message}");
+            let _ = writeln!(io::stderr(), "stdin_timeout: {message}");
             return ExitCode::from(2);
         }
     };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stdin_timeout: {error:#}");
+            let _ = writeln!(io::stderr(), "stdin_timeout: {error:#}");
             ExitCode::FAILURE
         }
     }

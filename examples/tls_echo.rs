@@ -11,6 +11,7 @@
 //! `SIGHUP` has it read both files again, for the connections that come then.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -137,7 +138,10 @@ fn refuse(wrong: &str) -> Result<ExitCode, Box<dyn Error>> {
 fn arguments() -> Result<Options, String> {
     let mut address = "127.0.0.1:8084".parse().map_err(|error: evloop::Error| error.to_string())?;
     let (mut certificates, mut key) = (None, None);
-    let mut arguments = std::env::args().skip(1);
+    // `env::args` would panic.
+    let given: Result<Vec<_>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let given = given.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut arguments = given.into_iter();
     while let Some(argument) = arguments.next() {
         let mut value = |what| arguments.next().ok_or(format!("{argument} needs {what}"));
         match argument.as_str() {

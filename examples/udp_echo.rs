@@ -4,6 +4,7 @@
 //! machine, and `unix:/path`. Try it with `nc -u 127.0.0.1 8082`.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -56,7 +57,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 fn arguments() -> Result<Address, String> {
     let mut address = "127.0.0.1:8082".parse().map_err(|error: evloop::Error| error.to_string())?;
-    let mut arguments = std::env::args().skip(1);
+    // `env::args` would panic.
+    let given: Result<Vec<_>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let given = given.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut arguments = given.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--listen" => {

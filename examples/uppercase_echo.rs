@@ -7,6 +7,7 @@
 //! answers to those before. So it costs the limit of the output, and of a line, and is not cut off.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -111,7 +112,10 @@ fn answer(ev: &mut EvLoop, stream: Stream) {
 
 fn arguments() -> Result<Address, String> {
     let mut address = "127.0.0.1:8081".parse().map_err(|error: evloop::Error| error.to_string())?;
-    let mut arguments = std::env::args().skip(1);
+    // `env::args` would panic.
+    let given: Result<Vec<_>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let given = given.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut arguments = given.into_iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--listen" => {

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<ExitCode, Box<dyn Error>> {
     let given = listen_fds_from_environment()?;
-    let options = match options::read(std::env::args().skip(1), given.len()) {
+    let options = match options::read(std::env::args_os().skip(1), given.len()) {
         Ok(Wanted::Serve(options)) => options,
         Ok(Wanted::Help) => {
             write!(io::stdout(), "{}", options::USAGE)?;

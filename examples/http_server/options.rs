@@ -1,5 +1,6 @@
 //! What the command line says.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use evloop::Backend;
 use evloop::http::{AccessLog, ServerOptions};
-use evloop::net::Address;
+use evloop::net::{Address, Scheme};
 
 use crate::note;
 use crate::routes::Setup;
@@ -67,8 +68,10 @@ type Limit = Option<Duration>;
 /// Reads the arguments; what is wrong with them is said in one line.
 ///
 /// Where there is no `--listen` it is the default address, unless sockets were `given` to the program.
-pub fn read(arguments: impl Iterator<Item = String>, given: usize) -> Result<Wanted, String> {
-    let mut arguments = arguments.peekable();
+pub fn read(arguments: impl Iterator<Item = OsString>, given: usize) -> Result<Wanted, String> {
+    let arguments: Result<Vec<_>, _> = arguments.map(OsString::into_string).collect();
+    let arguments = arguments.map_err(|wrong| format!("not UTF-8: {}", wrong.to_string_lossy()))?;
+    let mut arguments = arguments.into_iter().peekable();
     let (mut certificates, mut key) = (None, None);
     let mut options = Options {
         listen: Vec::new(),
@@ -181,6 +184,18 @@ pub fn read(arguments: impl Iterator<Item = String>, given: usize) -> Result<Wan
             return Err(format!("{there} needs {missing}"));
         }
     };
+    // Nobody gets less than what the scheme says, nor something else.
+    for address in &options.listen {
+        let missing = match (address.scheme(), options.tls.is_some()) {
+            (Some(Scheme::Https), false) => {
+                Certificate::IS_BUILT_IN?;
+                "https needs --tls-cert and --tls-key"
+            }
+            (Some(Scheme::Http), true) => "with --tls-cert it is https",
+            _ => continue,
+        };
+        return Err(format!("--listen {address}: {missing}"));
+    }
     if given > 0 && !options.listen.is_empty() {
         return Err("--listen: it was given sockets (LISTEN_FDS), and serves those".to_owned());
     }
