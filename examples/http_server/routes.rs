@@ -5,13 +5,14 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use evloop::EvLoop;
 use evloop::http::{
-    AccessLog, BodyEvent, BodyLength, CompletionReason, Method, Reply, ReplyStream, Request,
-    Response, Routes, ServerStats, Status,
+    AccessLog, BodyEvent, BodyLength, CompletionReason, Disconnected, Method, Reply, ReplyStream,
+    Request, Response, Routes, ServerStats, Status,
 };
 use evloop::net::Written;
 
@@ -206,7 +207,7 @@ fn slow(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> {
     reply.on_disconnect({
         let waiting = Rc::clone(&waiting);
         move |ev, how| {
-            if how == evloop::http::Disconnected::Gone {
+            if how == Disconnected::Gone {
                 timer.free(ev);
                 drop(waiting.take());
             }
@@ -216,17 +217,27 @@ fn slow(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> {
     Ok(())
 }
 
-/// Answers from another thread.
+/// Answers from another thread, unless the client leaves first.
 fn worker(ev: &mut EvLoop, request: Request, reply: Reply) -> Result<(), Box<dyn Error>> {
     let Some(delay) = milliseconds(&request, "ms", 1000) else {
         return Ok(bad(ev, reply, "ms")?);
     };
+    // Dropped when the client is gone, which wakes the thread.
+    let (wanted, is_wanted) = mpsc::channel::<()>();
+    let mut wanted = Some(wanted);
+    reply.on_disconnect(move |_, how| {
+        if how == Disconnected::Gone {
+            drop(wanted.take());
+        }
+    });
     let Some(reply) = reply.into_remote() else { return Ok(()) };
     // A thread for each is for the show; `EvLoop::work` has a pool of them. Should there be none to be had, the
     // reply is dropped, which is 500.
     let spawned = thread::Builder::new().name("worker".to_owned()).spawn(move || {
-        thread::sleep(delay);
-        reply.send(Response::text(format!("worked {} ms\n", delay.as_millis())));
+        // The work.
+        if is_wanted.recv_timeout(delay) == Err(RecvTimeoutError::Timeout) {
+            reply.send(Response::text(format!("worked {} ms\n", delay.as_millis())));
+        }
     });
     spawned.map(drop).map_err(Into::into)
 }

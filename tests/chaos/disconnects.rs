@@ -106,6 +106,25 @@ on_both! {
     }
 }
 
+on_both! {
+    /// Or threads for an hour each would be had for a request each.
+    fn threads_that_work_for_nobody_end(backend) {
+        let server = Server::on(backend, &[]);
+        server.ask(get("/plaintext"));
+        let before = server.process.threads();
+        for _ in 0..3 {
+            let clients: Vec<Client> = (0..20).map(|_| server.client()).collect();
+            for mut client in clients {
+                client.send(get("/worker?ms=3600000"));
+                server.ask(get("/plaintext"));
+                client.reset();
+            }
+        }
+        until("no thread that works for nobody", || server.process.threads() == before);
+        server.finish();
+    }
+}
+
 /// Leaves with RST when a request waits; whatever else it has said, the completion comes at once.
 #[track_caller]
 fn noticed(backend: &str, prepare: impl FnOnce(&mut Client)) {
