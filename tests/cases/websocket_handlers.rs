@@ -74,6 +74,34 @@ fn a_pause_holds_the_peer_up_and_a_resume_goes_on_where_it_was() {
 }
 
 #[test]
+fn who_has_ended_its_side_is_still_read_after_a_pause() {
+    for goodbye in [false, true] {
+        let mut ev = ev();
+        let log = Told::default();
+        let notes = Rc::clone(&log);
+        let server = server(&mut ev, WebSocketOptions::new(), move |ev, ws, event| {
+            note(&notes, &event);
+            if let WebSocketEvent::Text(_) = event {
+                assert!(ws.pause(ev));
+            }
+        });
+        let mut raw = Raw::open(&mut ev, server);
+        let end = if goodbye { frame(0x88, &1000_u16.to_be_bytes(), true) } else { Vec::new() };
+        raw.send([frame(0x81, b"one", true), frame(0x81, b"two", true), end].concat());
+        raw.finish();
+        settle(&mut ev);
+        assert_eq!(said(&log), ["opened", "text one"]);
+        assert!(ev.websockets()[0].resume(&mut ev));
+        settle(&mut ev);
+        assert_eq!(said(&log), ["text two"]);
+        assert!(ev.websockets()[0].resume(&mut ev));
+        settle(&mut ev);
+        let closed = if goodbye { "closed 1000 \"\" clean" } else { "closed 1006 \"\" unclean" };
+        assert_eq!(said(&log), [closed]);
+    }
+}
+
+#[test]
 fn a_panic_goes_to_who_runs_the_loop_and_the_rest_is_told() {
     let mut ev = ev();
     let log = Told::default();

@@ -255,3 +255,33 @@ fn a_message_that_is_complete_is_waited_for_no_longer_whatever_else_happens() {
     assert_eq!(said(&log), ["text half"]);
     raw.hears_nothing(&mut ev);
 }
+
+#[test]
+fn who_has_spoken_while_the_loop_was_held_up_stays() {
+    let (mut ev, clock) = ev_with_clock();
+    let options = pinging().idle_timeout(Some(Duration::from_secs(60)));
+    let (server, log) = echo(&mut ev, options);
+    let mut raw = Raw::open(&mut ev, server);
+    pass(&mut ev, Duration::from_secs(30));
+    raw.hears(&mut ev, 0x89, "");
+    raw.frame(0x8A, "");
+    // Something else takes its time, longer than any of the others, and then the loop looks.
+    clock.advance(Duration::from_secs(100));
+    settle(&mut ev);
+    assert_eq!(said(&log), ["opened", "pong "]);
+    // The end of a message that has begun.
+    raw.frame(0x01, "a");
+    settle(&mut ev);
+    raw.frame(0x80, "b");
+    clock.advance(Duration::from_secs(200));
+    settle(&mut ev);
+    assert_eq!(said(&log), ["text ab"]);
+    // The answer to a goodbye.
+    ev.websockets()[0].close(&mut ev, CloseCode::NORMAL, "").unwrap();
+    settle(&mut ev);
+    raw.close(1000, "");
+    raw.finish();
+    clock.advance(Duration::from_secs(10));
+    settle(&mut ev);
+    assert_eq!(said(&log), ["closed 1000 \"\" clean"]);
+}
