@@ -321,6 +321,30 @@ fn an_upgrade_is_a_reason() {
     is_one(&reasons, CompletionReason::Upgraded);
 }
 
+#[test]
+fn what_was_counted_before_an_upgrade_stays_counted() {
+    let mut ev = ev();
+    let routes = hello().get("/echo", |ev: &mut EvLoop, _, reply: Reply| {
+        reply.upgrade(ev, "echo").map(drop)
+    });
+    let (server, mut client) = one_client(&mut ev, routes);
+    client.ask(&mut ev, get("/"));
+    settle(&mut ev);
+    let before = server.stats(&ev);
+    let asked = request("GET", "/echo", "Connection: upgrade\r\nUpgrade: echo\r\n", "");
+    client.send(&asked);
+    assert_eq!(client.reply(&mut ev).status, 101);
+    settle(&mut ev);
+    let stats = server.stats(&ev);
+    assert_eq!((stats.connections, stats.bytes_in), (0, before.bytes_in + asked.len() as u64));
+    assert!(stats.bytes_out > before.bytes_out, "{stats:?}");
+    // The rest is not the server's.
+    client.send("more");
+    drop(client);
+    settle(&mut ev);
+    assert_eq!(server.stats(&ev).bytes_in, stats.bytes_in);
+}
+
 // --- a client leaves ---
 
 #[test]

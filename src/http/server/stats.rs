@@ -25,9 +25,9 @@ pub struct ServerStats {
     pub accepted: u64,
     /// Requests whose head was complete.
     pub requests: u64,
-    /// Bytes that have come.
+    /// Bytes that have come; of a connection that was taken over, those before that.
     pub bytes_in: u64,
-    /// Bytes that have left.
+    /// Bytes that have left, in the same way.
     pub bytes_out: u64,
     completions: [u64; CompletionReason::ALL.len()],
 }

@@ -76,6 +76,11 @@ pub(super) fn upgrade(
     let is_limited = service.options.capacity.connections != 0;
     let place = is_limited.then(|| state.apart.enter());
     state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
+    if let Some(info) = at.stream.info(ev) {
+        // Some of the head may still wait to leave; what follows it is counted by nobody here.
+        state.counters.bytes_in += info.bytes_in;
+        state.counters.bytes_out += info.bytes_out + at.stream.output_len(ev) as u64;
+    }
     drop(state);
     // Those before it have been answered.
     let mut more = conn.more.take().map(|more| *more).unwrap_or_default();
