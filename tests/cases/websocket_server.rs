@@ -114,6 +114,11 @@ fn what_is_no_handshake_is_refused() {
     let (status, head) = of("GET /ws HTTP/1.1\r\nHost: here\r\n\r\n");
     assert_eq!(status, 426);
     assert!(head.contains("\r\nUpgrade: websocket\r\n"), "{head}");
+    // Who sends that field says so in the other (RFC 9110 §7.8), which is there once.
+    assert!(head.contains("\r\nConnection: Upgrade\r\n"), "{head}");
+    let (_, head) = of("GET /ws HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
+    assert!(head.contains("\r\nConnection: close, Upgrade\r\n"), "{head}");
+    assert_eq!(head.matches("Connection:").count(), 1, "{head}");
     let (status, head) = but("Version: 13", "Version: 12");
     assert_eq!(status, 426);
     assert!(head.contains("\r\nSec-WebSocket-Version: 13\r\n"), "{head}");

@@ -3,7 +3,7 @@
 use super::connection::{At, conn_flag};
 use super::exchange::{Exchange, Framing, flag};
 use super::reply::gone;
-use super::response::{HAS_DATE, HAS_SERVER, HAS_TYPE, Outline, Response};
+use super::response::{HAS_DATE, HAS_SERVER, HAS_TYPE, HAS_UPGRADE, Outline, Response};
 use super::service::{Service, State};
 use crate::net::Stream;
 use crate::wire::{self, Version};
@@ -124,7 +124,13 @@ pub(super) fn begin(
         }
         _ => {}
     }
-    if closes {
+    if outline.has & HAS_UPGRADE != 0 {
+        scratch.extend_from_slice(match (closes, exchange.has(flag::HTTP_10)) {
+            (true, _) => b"Connection: close, Upgrade\r\n",
+            (false, true) => b"Connection: keep-alive, Upgrade\r\n",
+            (false, false) => b"Connection: Upgrade\r\n".as_slice(),
+        });
+    } else if closes {
         scratch.extend_from_slice(b"Connection: close\r\n");
     } else if exchange.has(flag::HTTP_10) {
         scratch.extend_from_slice(b"Connection: keep-alive\r\n");

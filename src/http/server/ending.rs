@@ -7,7 +7,7 @@ use super::completing::{Completing, record_of};
 use super::connection::{self, At, Phase, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::incoming::BodyError;
-use super::response::{Body, HAS_DATE, HAS_SERVER, Response};
+use super::response::{Body, HAS_DATE, HAS_SERVER, HAS_UPGRADE, Response};
 use super::service::Service;
 use super::{CompletionReason, calling, completing, pace, telling, times};
 use crate::EvLoop;
@@ -168,7 +168,11 @@ fn write_last(
     if !status.forbids_body() {
         let _ = wire::number_field(out, "Content-Length", body.len() as u64);
     }
-    out.extend_from_slice(b"Connection: close\r\n\r\n");
+    out.extend_from_slice(if response.outline.has & HAS_UPGRADE == 0 {
+        b"Connection: close\r\n\r\n".as_slice()
+    } else {
+        b"Connection: close, Upgrade\r\n\r\n"
+    });
     let head = out.len();
     if !is_head && !status.forbids_body() {
         out.extend_from_slice(body);

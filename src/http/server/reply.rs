@@ -122,7 +122,8 @@ impl Reply {
     }
 
     /// Adds a field. `Content-Type` replaces the one that there is; `Connection: close` ends the connection
-    /// after the reply; how the body is framed is for the server to say.
+    /// after the reply; how the body is framed is for the server to say. Where there is an `Upgrade`, as a 426 has it,
+    /// `Connection` names it.
     ///
     /// What cannot be in a field is an error of what sends it.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {

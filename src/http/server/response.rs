@@ -53,6 +53,7 @@ pub(in crate::http) struct Outline {
 pub(super) const HAS_DATE: u8 = 1;
 pub(super) const HAS_SERVER: u8 = 1 << 1;
 pub(super) const HAS_TYPE: u8 = 1 << 2;
+pub(super) const HAS_UPGRADE: u8 = 1 << 3;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wrong {
@@ -258,6 +259,9 @@ impl Outline {
             self.has |= HAS_DATE;
         } else if name.eq_ignore_ascii_case("server") {
             self.has |= HAS_SERVER;
+        } else if name.eq_ignore_ascii_case("upgrade") {
+            // `Connection` names it too.
+            self.has |= HAS_UPGRADE;
         } else if name.eq_ignore_ascii_case("connection") {
             // How the connection goes on is for the server to say; that it should not is for anybody.
             if value.eq_ignore_ascii_case(b"close") {
