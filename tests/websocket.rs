@@ -12,8 +12,8 @@ mod talking;
 #[cfg(feature = "tls")]
 mod tls;
 
-suite::on!(epoll: websocket_server, websocket_closing, websocket_handlers, websocket_pressure, websocket_time, websocket_client, websocket_many, websocket_states, websocket_peers);
-suite::on!(poll: websocket_server, websocket_closing, websocket_handlers, websocket_pressure, websocket_time, websocket_client, websocket_many, websocket_states, websocket_peers);
+suite::on!(epoll: websocket_server, websocket_closing, websocket_handlers, websocket_pressure, websocket_time, websocket_client, websocket_many, websocket_states, websocket_taking_over, websocket_peers);
+suite::on!(poll: websocket_server, websocket_closing, websocket_handlers, websocket_pressure, websocket_time, websocket_client, websocket_many, websocket_states, websocket_taking_over, websocket_peers);
 
 #[cfg(feature = "tls")]
 #[path = "cases/websocket_tls.rs"]

@@ -103,6 +103,9 @@ impl Conn {
         for message in posted {
             self.posted(ev, message);
         }
+        if self.peer.has(flag::GONE) {
+            return;
+        }
         if self.peer.has(flag::PAUSED | flag::HELD) {
             return self.time_message(ev, false);
         }
@@ -110,6 +113,9 @@ impl Conn {
             self.decoder.give_memory(self.hub.take_scratch());
         }
         let is_new = self.read(ev);
+        if self.peer.has(flag::GONE) {
+            return;
+        }
         let memory = self.decoder.take_memory();
         if memory.capacity() > 0 {
             self.hub.give_scratch(memory);
@@ -133,6 +139,9 @@ impl Conn {
         let settings = &peer.options.0;
         let limit = if settings.fragments { None } else { settings.message };
         let Some(limit) = limit else { return };
+        if is_taken_over(ev, &self.hub, peer) {
+            return;
+        }
         if waits {
             peer.set(flag::MESSAGE_TIMED);
             peer.stream().set_deadline_in(ev, limit);
@@ -148,6 +157,7 @@ impl Conn {
         if self.peer.has(flag::OPEN) && !self.peer.has(flag::TOLD) {
             self.peer.set(flag::TOLD);
             (self.handler)(ev, self.peer.key, WebSocketEvent::Opened);
+            is_taken_over(ev, &self.hub, &self.peer);
         }
     }
 
@@ -158,18 +168,22 @@ impl Conn {
         // Whoever was told may have closed it.
         if !self.peer.has(flag::DEAF) {
             (self.handler)(ev, self.peer.key, WebSocketEvent::Wakeup(message));
+            is_taken_over(ev, &self.hub, &self.peer);
         }
     }
 
     /// Says whether anything was read to its end, so that what has begun now began with this.
     fn read(&mut self, ev: &mut EvLoop) -> bool {
-        let mut is_new = false;
+        let (mut is_new, mut was_told) = (false, false);
         let Self { hub, peer, decoder, handler, .. } = self;
         let mut reading = Reading::new(ev, peer.stream());
         let Reading { ev, buffer, used, .. } = &mut reading;
         loop {
             let Some(Chunk::Bytes(chunk)) = buffer.chunks().next() else { return is_new };
             while let Some(rest) = chunk.get(*used..).filter(|rest| !rest.is_empty()) {
+                if was_told && is_taken_over(ev, hub, peer) {
+                    return is_new;
+                }
                 let message = match decoder.next(rest) {
                     Ok(decoded) => {
                         *used += decoded.used;
@@ -181,6 +195,7 @@ impl Conn {
                         return is_new;
                     }
                 };
+                was_told = message.is_some();
                 if message.is_some_and(|message| !tell(ev, hub, peer, handler, message)) {
                     return is_new;
                 }
@@ -304,6 +319,16 @@ impl Drop for Conn {
     }
 }
 
+/// Whether whoever was told has given the stream another handler: from then on it is that one's, with what has come.
+fn is_taken_over(ev: &EvLoop, hub: &Hub, peer: &Peer) -> bool {
+    let is_so = peer.stream().has_other_handler(ev);
+    if is_so {
+        peer.set(flag::GONE | flag::OVER);
+        hub.remove(peer.key);
+    }
+    is_so
+}
+
 /// Has the stream read, or not.
 pub(super) fn listen(ev: &mut EvLoop, stream: Stream, on: bool) {
     if on {
@@ -337,7 +362,9 @@ fn tell(
         Message::Fragment(fragment) => WebSocketEvent::Fragment(fragment),
         Message::Ping(payload) => {
             handler(ev, peer.key, WebSocketEvent::Ping(payload));
-            answer(ev, hub, peer, payload);
+            if !is_taken_over(ev, hub, peer) {
+                answer(ev, hub, peer, payload);
+            }
             return !peer.has(flag::OVER | flag::PAUSED | flag::HELD);
         }
         Message::Pong(payload) => WebSocketEvent::Pong(payload),

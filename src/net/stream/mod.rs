@@ -429,6 +429,13 @@ impl Stream {
         true
     }
 
+    /// For the handler itself, while it runs: whether another one has come in its place.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn has_other_handler(self, ev: &EvLoop) -> bool {
+        // The one that runs is out of its place.
+        self.look(ev, |state| state.handler.is_some()) == Some(true)
+    }
+
     /// Whether so much waits to be sent that it is full, and that it takes no more.
     #[cfg(feature = "websocket")]
     pub(crate) fn is_full_or_more(self, ev: &EvLoop) -> (bool, bool) {
