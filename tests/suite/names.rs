@@ -14,7 +14,8 @@ pub fn temporary(what: &str) -> PathBuf {
 
 /// The same in another directory.
 pub fn unused(parent: &Path, what: &str) -> PathBuf {
-    // Each state has keys of its own, the first of a thread's from the system.
-    let random = RandomState::new().hash_one(what);
+    // Each state has keys of its own, the first of a thread's from the system. A process that was forked goes on with
+    // those of its parent, as the other children do.
+    let random = RandomState::new().hash_one((what, std::process::id()));
     parent.join(format!("evloop-{what}-{random:016x}"))
 }
