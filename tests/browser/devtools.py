@@ -21,18 +21,29 @@ class Browser:
         self.number = 0
 
     async def __aenter__(self):
-        self.process = await asyncio.create_subprocess_exec(
-            "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--no-first-run", "--disable-extensions", "--disable-background-networking", "--mute-audio",
-            "--hide-scrollbars", "--ignore-certificate-errors", "--no-proxy-server", "--remote-debugging-port=0", f"--user-data-dir={self.profile}",
-            "about:blank",
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
-        address = await asyncio.wait_for(self.address(), 60)
+        # A browser that does not come up says nothing about the page.
+        for left in (2, 1, 0):
+            try:
+                address = await asyncio.wait_for(self.start(f"{self.profile}-{left}"), 60)
+                break
+            except (asyncio.TimeoutError, RuntimeError) as error:
+                if self.process.returncode is None:
+                    self.process.kill()
+                    await self.process.wait()
+                if not left:
+                    raise
+                print(f"chromium is started again: {error!r}", flush=True)
         self.socket = await websockets.connect(address, max_size=None, ping_interval=None)
         self.tasks = [asyncio.create_task(self.hear()), asyncio.create_task(self.process.stderr.read())]
         return self
 
-    async def address(self):
+    async def start(self, profile):
+        self.process = await asyncio.create_subprocess_exec(
+            "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+            "--no-first-run", "--disable-extensions", "--disable-background-networking", "--mute-audio",
+            "--hide-scrollbars", "--ignore-certificate-errors", "--no-proxy-server", "--remote-debugging-port=0", f"--user-data-dir={profile}",
+            "about:blank",
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)
         said = ""
         async for line in self.process.stderr:
             said += line.decode(errors="replace")
@@ -88,6 +99,7 @@ class Browser:
         await page.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
         await page.tell("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": motion}])
+        await page.tell("Page.setLifecycleEventsEnabled", enabled=True)
         if not scripts:
             await page.tell("Emulation.setScriptExecutionDisabled", value=True)
         return page
@@ -98,10 +110,13 @@ class Page:
         self.browser, self.session, self.target, self.context = browser, session, target, context
         self.errors, self.addresses = [], []
         self.loaded = asyncio.Event()
+        self.documents = set()
 
     def heard(self, method, params):
         if method == "Page.loadEventFired":
             self.loaded.set()
+        elif method == "Page.lifecycleEvent" and params["name"] == "load":
+            self.documents.add(params["loaderId"])
         elif method == "Runtime.exceptionThrown":
             self.errors.append(json.dumps(params["exceptionDetails"])[:600])
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
@@ -117,9 +132,13 @@ class Page:
         return await self.browser.tell(method, self.session, **params)
 
     async def open(self, address):
-        self.loaded.clear()
-        await self.tell("Page.navigate", url=address)
-        await asyncio.wait_for(self.loaded.wait(), 60)
+        # The empty page before it may still be about to say that it is there.
+        document = (await self.tell("Page.navigate", url=address))["loaderId"]
+        end = asyncio.get_running_loop().time() + 60
+        while document not in self.documents:
+            if asyncio.get_running_loop().time() > end:
+                raise AssertionError(f"waited in vain: {address} is loaded")
+            await asyncio.sleep(0.02)
 
     async def eval(self, expression):
         """The value of an expression, or of what it promises. It works where the page's own scripts are off too."""
