@@ -57,10 +57,15 @@ fn a_port_alone_is_both_families_by_one_socket() {
 fn an_ipv6_address_is_for_ipv6_unless_told_otherwise() {
     let mut ev = live_ev();
     let v4 = |port| TcpStream::connect(("127.0.0.1", port));
-    let alone = ev.listen("[::]:0", nothing).unwrap();
-    assert!(v4(port(alone, &mut ev)).is_err());
-    // The other family is free.
-    let port_of_it = port(alone, &mut ev);
+    // At a port that nobody on this machine has in the other family.
+    let mut tries = (0..20).map(|_| {
+        let alone = ev.listen("[::]:0", nothing).unwrap();
+        (alone, port(alone, &mut ev))
+    });
+    let free = |(_, port): &(Listener, u16)| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let (alone, port_of_it) = tries.find(free).expect("the other family is free");
+    drop(tries);
+    assert!(v4(port_of_it).is_err());
     alone.add(&mut ev, format!("0.0.0.0:{port_of_it}")).unwrap();
     assert!(v4(port_of_it).is_ok());
     let both = ListenOptions::new().v6_only(false).listen(&mut ev, "[::]:0", nothing).unwrap();
