@@ -718,7 +718,7 @@ fn curl_reads_what_is_packed() {
     let port = server.addresses(&ev)[0].port().unwrap();
     for (path, len) in [("/small", 5000), ("/large", 1_000_000)] {
         let child = Command::new("curl")
-            .args(["--compressed", "--silent", "--show-error", "--max-time", "20"])
+            .args(["--compressed", "--silent", "--show-error", "--max-time", "20", "--noproxy", "*"])
             .arg(format!("http://127.0.0.1:{port}{path}"))
             .stdout(Stdio::piped())
             .spawn();
