@@ -13,8 +13,10 @@ command -v openssl >/dev/null || missing+=(openssl)
 /usr/bin/python3 -c 'import websockets' 2>/dev/null || missing+=(python3 python3-websockets)
 if [ "${#missing[@]}" -gt 0 ]; then
     command -v apt-get >/dev/null || { echo "missing: ${missing[*]}"; exit 2; }
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    # Mirrors have their moments, and another apt may be at work.
+    patient=(-o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+    apt-get "${patient[@]}" update -qq
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get "${patient[@]}" install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 if [ -z "${EVLOOP_HTTP_SERVER:-}" ]; then
@@ -22,8 +24,11 @@ if [ -z "${EVLOOP_HTTP_SERVER:-}" ]; then
     EVLOOP_HTTP_SERVER=${CARGO_TARGET_DIR:-target}/debug/examples/http_server
 fi
 
+# Everything is on this machine, whatever way there is to others.
+export no_proxy='*' NO_PROXY='*'
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+# A browser's helpers may write a moment longer than itself.
+trap 'rm -rf "$scratch" || true' EXIT
 pictures=${1:-$scratch/pictures}
 mkdir -p "$pictures"
 status=0

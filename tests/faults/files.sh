@@ -29,7 +29,7 @@ stop() {
     [ -z "$pid" ] || { kill "$pid" 2>/dev/null && wait "$pid" || true; }
     pid=
 }
-trap 'stop; rm -rf "$dir"' EXIT
+trap 'stop; rm -rf "$dir" || true' EXIT
 
 # start BACKEND
 start() {

@@ -265,7 +265,7 @@ fi
 torture_row() { # torture_row BACKEND CALL ERRNO
     local n row=$dir/torture.$1.$2.$3
     for ((n = 1; n < 200; n++)); do
-        said=$(timeout 10 strace -f -o "$row" -e trace="$2" -e inject="$2:error=$3:when=$n" \
+        said=$(timeout 60 strace -f -o "$row" -e trace="$2" -e inject="$2:error=$3:when=$n" \
             "$probe" "$1" torture 2>"$row.err") || { echo "$1 torture with $2:$3:$n: $? $(head -n 3 "$row.err")"; return; }
         case $said in
             survived | "refused "*) ;;

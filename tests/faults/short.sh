@@ -15,7 +15,7 @@ RUSTFLAGS="${RUSTFLAGS:-} --cfg=rustix_use_libc" CARGO_TARGET_DIR=$target \
 dir=$(mktemp -d)
 # What is killed leaves its files in here.
 export TMPDIR=$dir
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" || true' EXIT
 libc=$(find "$target/debug/deps" -name 'liblibc-*.rlib' -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
 rustc --edition 2024 -C debug-assertions=on --cfg 'feature="net"' --cfg 'feature="tls"' -o "$dir/probe" \
     --extern evloop="$target/debug/libevloop.rlib" --extern libc="$libc" -L dependency="$target/debug/deps" \
@@ -35,7 +35,7 @@ for backend in epoll poll; do
             checks=$((checks + 1))
             rm -f "$dir/count"
             # shellcheck disable=SC2086
-            said=$(timeout 20 env $how SHIM_COUNT="$dir/count" LD_PRELOAD="$dir/shim.so" \
+            said=$(timeout 60 env $how SHIM_COUNT="$dir/count" LD_PRELOAD="$dir/shim.so" \
                 "$dir/probe" "$backend" "$scenario" 2>"$dir/err") || said="$said (ended with $?)"
             if [ "$said" != "$expected" ] || [ "$(cat "$dir/count" 2>/dev/null || echo 0)" -eq 0 ]; then
                 failures=$((failures + 1))

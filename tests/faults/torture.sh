@@ -13,7 +13,7 @@ examples=${CARGO_TARGET_DIR:-target}/debug/examples
 dir=$(mktemp -d)
 # What is killed leaves its files in here.
 export TMPDIR=$dir
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" || true' EXIT
 
 # The call, and the ways it may fail.
 faults='
@@ -80,7 +80,7 @@ serve() {
     # With -D the server is the child, and strace beside it.
     strace -D -qq -o "$log.trace" -e "trace=$3,epoll_pwait,epoll_pwait2" -e "inject=$4" \
         "$examples/$example" --listen 127.0.0.1:0 </dev/null >"$log.out" 2>"$log.err" & pid=$!
-    for _ in $(seq 1000); do
+    for _ in $(seq 3000); do
         [ -f "$log.out" ] && read -r line <"$log.out" && break
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.01
@@ -90,7 +90,7 @@ serve() {
     [ -z "$port" ] || (converse "$kind" "$port")
     sleep 0.02
     kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 500); do
+    for _ in $(seq 3000); do
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.01
     done
@@ -112,7 +112,7 @@ torture() {
         case $example in
             *_echo) serve "$example" "$log" "$call" "$call:error=$errno:when=$n" || status=$? ;;
             *) EVLOOP_FLAGS=$([ "$call" = ppoll ] && echo poll || echo epoll) \
-            timeout 10 strace -qq -o "$log.trace" -e "trace=$call" -e "inject=$call:error=$errno:when=$n" \
+            timeout 60 strace -qq -o "$log.trace" -e "trace=$call" -e "inject=$call:error=$errno:when=$n" \
             "$examples/$example" </dev/null >"$log.out" 2>"$log.err" || status=$? ;;
         esac
         # What a server says when it cannot begin.

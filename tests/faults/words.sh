@@ -4,7 +4,7 @@
 dir=$(mktemp -d)
 # What is killed leaves its files in here.
 export TMPDIR=$dir
-trap 'rm -rf "$dir"' EXIT
+trap 'rm -rf "$dir" || true' EXIT
 trace=$dir/trace
 failures=0
 checks=0
@@ -16,11 +16,11 @@ fail() {
     return 0
 }
 
-# traced SYSCALLS INJECTION BACKEND SCENARIO [OPTION…]: runs the probe; its line is in $said.
+# traced SYSCALLS INJECTION BACKEND SCENARIO [OPTION…]: runs the probe; its line is in $said. The limit is for what hangs.
 traced() {
     local options=(-f -o "$trace" -e "trace=$1" "${@:5}")
     [ -n "$2" ] && options+=(-e "inject=$2")
-    said=$(timeout 10 strace "${options[@]}" "$probe" "$3" "$4" 2>"$dir/err") ||
+    said=$(timeout 60 strace "${options[@]}" "$probe" "$3" "$4" 2>"$dir/err") ||
         fail "$3 $4 with '$2' ended with $?"
     checks=$((checks + 1))
 }
