@@ -223,9 +223,7 @@ fn log(file: Option<&str>) -> Result<AccessLog, String> {
             Err(error) => return Err(format!("--access-log: {error}")),
         },
     };
-    let log = opened.map_err(|error| {
-        format!("--access-log {}: {error:#}", file.unwrap_or("to standard error"))
-    })?;
+    let log = opened.map_err(|error| format!("--access-log: {error:#}"))?;
     Ok(log.timings().on_error(|wrong| {
         note(&format!("the access log: {}; {} lines are lost", wrong.error, wrong.dropped));
     }))

@@ -170,6 +170,12 @@ impl EvLoop {
         self.suspensions
     }
 
+    /// The loop's time less what it was suspended for: what is counted from it is moved by a suspension as timers are.
+    #[cfg(feature = "net")]
+    pub(crate) fn running_nanos(&self) -> u64 {
+        self.now_nanos().saturating_sub(self.suspensions)
+    }
+
     // --- timers --------------------------------------------------------------------------------
 
     /// A number that orders equal deadlines by when it was drawn.

@@ -71,7 +71,7 @@ impl Conn {
         stream.forget_times(ev);
         let settings = &self.peer.options.0;
         if let Some((interval, _)) = settings.ping {
-            self.peer.heard.set(ev.now_nanos());
+            self.peer.heard.set(ev.running_nanos());
             stream.set_timer_in(ev, interval);
         }
         if settings.idle.is_some() {
@@ -96,7 +96,7 @@ impl Conn {
             return;
         }
         if self.peer.options.0.ping.is_some() {
-            self.peer.heard.set(ev.now_nanos());
+            self.peer.heard.set(ev.running_nanos());
             self.peer.clear(flag::PINGED);
         }
         self.opened(ev);
@@ -255,8 +255,8 @@ impl Conn {
             return self.cut_late(ev, "waiting for a pong");
         }
         let stream = peer.stream();
-        let quiet =
-            std::time::Duration::from_nanos(ev.now_nanos().saturating_sub(peer.heard.get()));
+        let quiet = ev.running_nanos().saturating_sub(peer.heard.get());
+        let quiet = std::time::Duration::from_nanos(quiet);
         let mut next = interval;
         if let Some(left) = interval.checked_sub(quiet).filter(|left| !left.is_zero()) {
             next = left;

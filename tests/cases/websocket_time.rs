@@ -55,6 +55,23 @@ fn who_speaks_is_not_pinged() {
 }
 
 #[test]
+fn while_the_loop_is_suspended_nobody_is_silent() {
+    let (mut ev, clock) = ev_with_clock();
+    let (server, _) = echo(&mut ev, pinging());
+    let mut raw = Raw::open(&mut ev, server);
+    pass(&mut ev, Duration::from_secs(20));
+    raw.text("here");
+    raw.hears(&mut ev, 0x81, "here");
+    ev.suspend();
+    clock.advance(Duration::from_secs(600));
+    ev.resume();
+    pass(&mut ev, Duration::from_secs(29));
+    raw.hears_nothing(&mut ev);
+    pass(&mut ev, Duration::from_secs(1));
+    raw.hears(&mut ev, 0x89, "");
+}
+
+#[test]
 fn while_nothing_is_read_nobody_is_judged() {
     let mut ev = ev();
     let (server, log) = echo(&mut ev, pinging().idle_timeout(Some(Duration::from_secs(60))));

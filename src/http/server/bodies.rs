@@ -25,7 +25,7 @@ pub(super) enum Taken {
 
 /// Gathers a body for its handler.
 pub(super) fn gather(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let now = times::now(ev);
+    let now = ev.running_nanos();
     let (found, more) = {
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
@@ -180,7 +180,7 @@ pub(super) fn hold_back(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 /// Gives what has come of a streamed body to whoever wants it.
 pub(super) fn deliver(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     let most = service.options.read_ahead;
-    let now = times::now(ev);
+    let now = ev.running_nanos();
     let (found, has_data, is_packed, serial) = {
         let mut input = at.stream.input(ev);
         let mut state = service.state.borrow_mut();
@@ -292,7 +292,7 @@ pub(super) fn park(service: &Service, at: At, serial: u32) {
 
 /// Reads what is left of a body for nobody.
 pub(super) fn drain(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
-    let now = times::now(ev);
+    let now = ev.running_nanos();
     let found = {
         let mut input = at.stream.input(ev);
         let mut state = service.state.borrow_mut();

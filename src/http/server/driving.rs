@@ -228,7 +228,7 @@ fn finish(ev: &mut EvLoop, service: &Rc<Service>, at: At) -> Step {
     }
     conn.phase = Phase::Draining;
     exchange.drain_left = service.options.max_drain;
-    exchange.body_active = times::now(ev);
+    exchange.body_active = ev.running_nanos();
     exchange.body_started = exchange.body_active;
     exchange.body_before = exchange.body_len;
     // The client may have waited with it all the time.

@@ -164,7 +164,7 @@ fn begin(ev: &mut EvLoop, service: &Rc<Service>, at: At, mut state: RefMut<'_, S
     } else {
         exchange.decoder = BodyDecoder::from_framing(framing, service.options.chunks);
         exchange.has_decoder = true;
-        exchange.body_begun = times::now(ev);
+        exchange.body_begun = ev.running_nanos();
     }
     let refused = choose(service, &mut parts, &mut exchange.target, &mut exchange.host);
     #[cfg(feature = "compress")]

@@ -6,10 +6,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::CompletionReason;
 use super::connection::{At, Phase, conn_flag};
 use super::options::ServerOptions;
 use super::service::{Service, State};
-use super::{CompletionReason, times};
 use crate::EvLoop;
 
 /// How often it is looked at.
@@ -27,7 +27,7 @@ pub(super) fn watch(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
     if service.options.min_write_rate == 0 {
         return;
     }
-    let pace = Pace { since: times::now(ev), taken: at.stream.acknowledged(ev) };
+    let pace = Pace { since: ev.running_nanos(), taken: at.stream.acknowledged(ev) };
     let is_first = {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
@@ -56,7 +56,7 @@ pub(super) fn watch(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 }
 
 fn look(ev: &mut EvLoop, service: &Rc<Service>) {
-    let now = times::now(ev);
+    let now = ev.running_nanos();
     let mut list = std::mem::take(&mut service.state.borrow_mut().paced);
     list.retain(|&at| {
         let taken = at.stream.acknowledged(ev);

@@ -25,12 +25,6 @@ struct OwnLimits {
     write: Option<Option<Duration>>,
 }
 
-/// The loop's time, in nanoseconds, less what it was suspended for: what is counted from it is moved by a suspension as
-/// the stream's timer is.
-pub(super) fn now(ev: &EvLoop) -> u64 {
-    ev.now_nanos().saturating_sub(ev.suspensions())
-}
-
 fn header_limit(ev: &EvLoop, service: &Service, at: At) -> Option<Duration> {
     let own = at.stream.data::<OwnLimits>(ev).and_then(|own| own.header);
     own.unwrap_or(service.options.header_timeout)
@@ -99,7 +93,7 @@ fn begun(ev: &EvLoop, service: &Service, at: At) -> Option<Instant> {
 
 /// More of a body is waited for.
 pub(super) fn time_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let now = now(ev);
+    let now = ev.running_nanos();
     {
         let mut state = service.state.borrow_mut();
         let Some(exchange) = state.conn(at).and_then(|conn| conn.exchange.as_deref_mut()) else {
@@ -213,7 +207,7 @@ pub(super) fn on_timer(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 
 /// Judges how a body comes, and sets the timer for the next look.
 fn look_at_body(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let now = now(ev);
+    let now = ev.running_nanos();
     let options = &service.options;
     let next = {
         let mut state = service.state.borrow_mut();

@@ -206,7 +206,7 @@ impl Hub {
 
     /// The loop's time as streams keep it.
     pub(super) fn now(&self, ev: &EvLoop) -> u64 {
-        ev.now_nanos().saturating_sub(ev.suspensions())
+        ev.running_nanos()
     }
 
     pub(super) fn nanos(&self, ev: &EvLoop, moment: Instant) -> u64 {

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use super::connection::{At, Phase, conn_flag};
 use super::driving::Step;
+use super::ending;
 use super::options::ServerOptions;
 use super::service::Service;
-use super::{ending, times};
 use crate::EvLoop;
 use crate::wire::proxy_protocol::ProxyParser;
 
@@ -81,7 +81,7 @@ fn enter(ev: &mut EvLoop, service: &Service, at: At, stage: Stage, limit: Option
 
 /// The first request may come.
 fn ready(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
-    let now = times::now(ev);
+    let now = ev.running_nanos();
     {
         let mut state = service.state.borrow_mut();
         let Some(conn) = state.conn(at) else { return };
