@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::http::Request;
+use crate::http::{Request, SHORTEST};
 #[cfg(feature = "compress")]
 use crate::wire::websocket::deflate::DeflateOptions;
 use crate::wire::websocket::{DecoderLimits, Role};
@@ -118,14 +118,15 @@ impl WebSocketOptions {
     /// [paused](super::WebSocket::pause) nobody is judged. Each is a millisecond at least.
     #[must_use]
     pub fn ping(self, interval: Duration, deadline: Duration) -> Self {
-        // With nothing between them they would be all that the loop does.
-        let [interval, deadline] = [interval, deadline].map(|of| of.max(Duration::from_millis(1)));
+        let [interval, deadline] = [interval, deadline].map(|of| of.max(SHORTEST));
         self.with(|settings| settings.ping = Some((interval, deadline)))
     }
 
-    /// Closes, with 1001, when nothing at all has come for so long. `None`, the default, is never.
+    /// Closes, with 1001, when nothing at all has come for so long. `None`, the default, is never. At least a
+    /// millisecond.
     #[must_use]
     pub fn idle_timeout(self, limit: Option<Duration>) -> Self {
+        let limit = limit.map(|limit| limit.max(SHORTEST));
         self.with(|settings| settings.idle = limit)
     }
 

@@ -813,3 +813,22 @@ fn what_takes_too_long_cannot_be_taken_over_any_more() {
     assert_eq!(client.reply(&mut ev).status, 503);
     assert_eq!(taken.take(), Err(ErrorKind::Closed));
 }
+
+#[test]
+fn no_time_at_all_to_be_idle_leaves_the_loop_time_for_others() {
+    let mut ev = ev();
+    let slot = Slot::<Reply>::new();
+    let options = options().idle_timeout(Some(ZERO)).header_timeout(Some(ZERO));
+    let (_, mut client) = one_client_with(&mut ev, options, keeps(&slot));
+    client.send(get("/"));
+    settle(&mut ev);
+    let reply = slot.take();
+    let end = ev.now() + ms(50);
+    for _ in 0..60 {
+        let left = end.saturating_duration_since(ev.now());
+        ev.turn(Some(left)).unwrap();
+    }
+    assert!(ev.now() >= end, "it goes round and round");
+    reply.text(&mut ev, "late").unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "late");
+}

@@ -11,7 +11,7 @@ use super::completing::{self, Completing};
 use super::completion::{CompletionReason, Disconnected};
 use super::exchange::{Answer, Exchange, flag};
 use super::incoming::{Incoming, RequestBody};
-use super::options::HalfClose;
+use super::options::{HalfClose, SHORTEST};
 use super::pace::{self, Pace};
 use super::preface::{self, Stage};
 use super::reply::gone;
@@ -548,9 +548,9 @@ impl Connection {
 
     /// Sets how long it is kept while nothing happens between its requests, instead of [the
     /// server's](super::ServerOptions::idle_timeout). For handlers and [hooks](super::Routes::before) of requests: the first
-    /// request of a connection sets the server's. Returns whether it exists.
+    /// request of a connection sets the server's. At least a millisecond. Returns whether it exists.
     pub fn set_idle_timeout(self, ev: &mut EvLoop, limit: Option<Duration>) -> bool {
-        self.stream.set_read_timeout(ev, limit)
+        self.stream.set_read_timeout(ev, limit.map(|limit| limit.max(SHORTEST)))
     }
 
     /// The connection beneath: to look at, and for settings of the socket. Who reads or writes here

@@ -85,6 +85,8 @@ pub use incoming::{BodyError, BodyEvent, RequestBody};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use options::PlainHttp;
+#[cfg(feature = "websocket")]
+pub(crate) use options::SHORTEST;
 pub use options::{HalfClose, PanicPolicy, ServerOptions};
 pub use outgoing::{BodyLength, Pull, ReplyStream};
 pub use remote::RemoteReply;

@@ -13,6 +13,9 @@ use crate::wire::proxy_protocol::ProxyLimits;
 use crate::wire::{ChunkLimits, HeadLimits};
 use crate::{EvLoop, Result};
 
+/// With nothing between them, time-outs that are begun again would be all that a loop does.
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
+
 /// What is done when a handler panics.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
@@ -232,9 +235,9 @@ impl ServerOptions {
 
     /// How long a client may take for a whole head, from when the connection was opened or from the first
     /// byte of a later request on it: 10 s, however many bytes come meanwhile. Then 408, or nothing if nothing
-    /// has come.
+    /// has come. At least a millisecond.
     pub fn header_timeout(mut self, limit: Option<Duration>) -> Self {
-        self.header_timeout = limit;
+        self.header_timeout = limit.map(|limit| limit.max(SHORTEST));
         self
     }
 
@@ -284,9 +287,9 @@ impl ServerOptions {
     }
 
     /// How long a connection is kept on which nothing happens between requests: 60 s
-    /// (`MHD_OPTION_CONNECTION_TIMEOUT`).
+    /// (`MHD_OPTION_CONNECTION_TIMEOUT`). At least a millisecond.
     pub fn idle_timeout(mut self, limit: Option<Duration>) -> Self {
-        self.idle_timeout = limit;
+        self.idle_timeout = limit.map(|limit| limit.max(SHORTEST));
         self
     }
 
