@@ -379,10 +379,10 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         let unsent = conn.unsent;
         (conn, unsent)
     };
-    if let Some(info) = at.stream.info(ev) {
+    if let Some((bytes_in, bytes_out)) = at.stream.moved(ev) {
         let mut state = service.state.borrow_mut();
-        state.counters.bytes_in += info.bytes_in;
-        state.counters.bytes_out += info.bytes_out;
+        state.counters.bytes_in += bytes_in;
+        state.counters.bytes_out += bytes_out;
     }
     // Not in a box, which most would get for this.
     let mut more = conn.more.take().map(|more| *more).unwrap_or_default();

@@ -73,9 +73,9 @@ pub(super) fn of(ev: &EvLoop, service: &Service) -> ServerStats {
             // What was written has left; it is only counted with the next request.
             stats.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
         }
-        if let Some(info) = conn.stream.info(ev) {
-            stats.bytes_in += info.bytes_in;
-            stats.bytes_out += info.bytes_out;
+        if let Some((bytes_in, bytes_out)) = conn.stream.moved(ev) {
+            stats.bytes_in += bytes_in;
+            stats.bytes_out += bytes_out;
         }
     }
     stats

@@ -146,6 +146,7 @@ fn end_plainly(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) -> bool {
     const WRONG: u64 = flag::BLOCKED
         | flag::TOLD_EOF
         | flag::EOF
+        | flag::SHUT
         | flag::CLOSING
         | flag::DISCARD
         | flag::OVER

@@ -108,11 +108,23 @@ pub(super) fn close_when_flushed(state: &mut State, now: u64, reason: Reason, li
     state.reason.get_or_insert(reason);
     state.set(flag::CLOSING | flag::SHUT | flag::DIRTY | flag::RETIME);
     state.news &= !(news::RECEIVED | news::FORCED | news::EOF);
-    let times = state.times();
-    if times.write_timeout == NEVER {
-        times.write_timeout = FLUSH_TIME;
+    // Most have nothing to wait for: a stream without times is given them where it has (`limit_flush`).
+    if let Some(times) = &mut state.times {
+        if times.write_timeout == NEVER {
+            times.write_timeout = FLUSH_TIME;
+        }
+        times.write_at = now;
     }
-    times.write_at = now;
+}
+
+/// Closing has begun and is not over: it may take only so long.
+pub(super) fn limit_flush(state: &mut State, now: u64) {
+    if state.has(flag::CLOSING) && state.times.is_none() {
+        let times = state.times();
+        times.write_timeout = FLUSH_TIME;
+        times.write_at = now;
+        state.set(flag::RETIME);
+    }
 }
 
 /// Bytes are being moved, and may be in filters and traces, which are not ours. Should one of these panic

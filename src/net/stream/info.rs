@@ -133,6 +133,12 @@ impl Stream {
         found.unwrap_or(0)
     }
 
+    /// How many bytes have come and left through the transport.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn moved(self, ev: &EvLoop) -> Option<(u64, u64)> {
+        self.look(ev, |state| (state.bytes_in, state.bytes_out))
+    }
+
     /// Whether it is a Unix socket.
     #[cfg(feature = "http-server")]
     pub(crate) fn is_unix(self, ev: &EvLoop) -> bool {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::cell::{NEVER, State, StreamCell, flag, news};
-use super::ending::fail;
+use super::ending::{fail, limit_flush};
 use super::hub::Hub;
 use super::rates;
 use super::telling::may_tell_received;
@@ -36,6 +36,7 @@ pub(super) fn settle(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
             return;
         }
         tidy(hub, state);
+        limit_flush(state, hub.now(ev));
         let lingering = state.times.as_ref().is_some_and(|times| times.linger == 0);
         if lingering {
             let now = hub.now(ev);

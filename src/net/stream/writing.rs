@@ -48,6 +48,9 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
             }
         }
         if state.extra.is_none() && state.times.is_none() && flush_plainly(hub, state, now) {
+            if state.has(flag::SHUT) && !state.has(flag::OVER) {
+                send_end(state);
+            }
             return moving.end();
         }
         let before = (state.bytes_out, state.has(flag::FIN_SENT));
@@ -63,9 +66,9 @@ pub(super) fn flush(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, writa
 }
 
 /// What [`flush_some`] comes to for most: a little output of a socket without filters, rates and limits of its own.
-/// Says whether it was one of those; if not, nothing was done.
+/// Says whether it was one of those; if not, nothing was done. An end that is owed behind it is still to be sent.
 pub(super) fn flush_plainly(hub: &Hub, state: &mut State, now: u64) -> bool {
-    const WRONG: u64 = flag::SHUT | flag::SHAKING | flag::WAITED;
+    const WRONG: u64 = flag::SHAKING | flag::WAITED;
     let State { transport, output, flags, .. } = &mut *state;
     let Some(output) = output else { return false };
     let len = output.len();
