@@ -125,6 +125,8 @@ pub use stream::{
     Direction, Input, LimitKind, Message, Parts, Phase, Reason, Stream, StreamEvent, StreamInfo,
     StreamRemote, StreamState, Writer, Written,
 };
+#[cfg(feature = "http-server")]
+pub(crate) use stream::{serve_accepted, serve_given};
 pub use thread::LoopThread;
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]

@@ -22,6 +22,78 @@ fn with(version: &str, connection: &str) -> String {
     format!("GET / HTTP/{version}\r\nHost: here\r\n{field}\r\n")
 }
 
+// --- beginning ---
+
+/// A server that listens, and clients that have connected and asked before it had a turn.
+fn asked_already<const N: usize>(
+    ev: &mut EvLoop,
+    options: ServerOptions,
+    routes: Routes,
+    asked: [String; N],
+) -> (Server, [Client; N]) {
+    let path = temporary("asked");
+    let server = options.listen(ev, format!("unix:{}", path.display()), routes).unwrap();
+    let clients = asked.map(|asked| {
+        let mut client = Client::of(std::os::unix::net::UnixStream::connect(&path).unwrap());
+        client.send(asked);
+        client
+    });
+    (server, clients)
+}
+
+#[test]
+fn who_has_asked_already_is_answered_in_the_iteration_that_accepts_it() {
+    let mut ev = ev();
+    let (routes, _) = counts();
+    let asked = [with("1.1", "Connection: close")];
+    let (server, [mut client]) = asked_already(&mut ev, ServerOptions::new(), routes, asked);
+    until(&mut ev, |ev| server.stats(ev).accepted == 1);
+    assert!(client.waiting() > 0, "it takes a second look");
+    assert_eq!(client.reply(&mut ev).text(), "1");
+    assert_eq!(client.ends(&mut ev), End::Orderly);
+}
+
+#[test]
+fn a_handler_that_runs_the_loop_holds_up_none_of_those_who_came_with_its_client() {
+    let mut ev = ev();
+    let done = Count::new();
+    let (first, other) = (done.clone(), done.clone());
+    let routes = Routes::new()
+        .get("/first", move |ev: &mut EvLoop, _, reply: Reply| {
+            until(ev, |_| first.get() == 1);
+            reply.text(ev, "first")
+        })
+        .get("/other", move |ev: &mut EvLoop, _, reply: Reply| {
+            other.up();
+            reply.text(ev, "other")
+        });
+    let asked = [get("/first"), get("/other")];
+    let (_, [mut one, mut two]) = asked_already(&mut ev, ServerOptions::new(), routes, asked);
+    assert_eq!((one.reply(&mut ev).text(), two.reply(&mut ev).text()), ("first", "other"));
+}
+
+#[test]
+fn who_says_nothing_at_first_is_waited_for() {
+    let mut ev = ev();
+    let (routes, _) = counts();
+    let options = ServerOptions::new().header_timeout(None).idle_timeout(None);
+    let (server, [mut client]) = asked_already(&mut ev, options, routes, [String::new()]);
+    until(&mut ev, |ev| server.stats(ev).accepted == 1);
+    server.listener(&ev).unwrap().close(&mut ev);
+    let asks = Count::new();
+    let asked = asks.clone();
+    // Nothing but the connection keeps the loop running.
+    ev.timer(ms(20), ZERO, move |_, _| {
+        if asked.up() == 1 {
+            client.send(with("1.1", "Connection: close"));
+        }
+    })
+    .start(&mut ev)
+    .set_ref(&mut ev, false);
+    ev.run().unwrap();
+    assert_eq!(asks.get(), 1);
+}
+
 // --- keeping ---
 
 #[test]

@@ -21,7 +21,9 @@ use super::{
     Connection, ConnectionEvent, calling, driving, ending, sending, stopping, telling, times,
 };
 use super::{capacity, clients};
-use crate::net::{Accepted, Address, Direction, Reason, Stream, StreamEvent};
+use crate::net::{
+    Accepted, Address, Direction, Reason, Stream, StreamEvent, serve_accepted, serve_given,
+};
 use crate::wire::Status;
 use crate::{Error, ErrorKind, EvLoop, Result};
 
@@ -156,7 +158,8 @@ pub(super) fn accept(ev: &mut EvLoop, service: &Rc<Service>, accepted: Accepted)
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let serving = Rc::clone(service);
     let peer = if service.asks_for_clients { accepted.peer().cloned() } else { None };
-    let stream = accepted.serve(ev, move |ev, stream, event| {
+    let limit = first_limit(service);
+    let stream = serve_accepted(ev, accepted, limit, move |ev, stream, event| {
         on_event(ev, &serving, At { index, stream }, event);
     });
     clients::remember(ev, stream, peer.as_ref());
@@ -171,11 +174,20 @@ pub(super) fn accept_fd(ev: &mut EvLoop, service: &Rc<Service>, socket: OwnedFd)
     let index = service.state.borrow().conns.vacant_key();
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let serving = Rc::clone(service);
-    let stream = ev.stream(socket, move |ev, stream, event| {
+    let limit = first_limit(service);
+    let stream = serve_given(ev, socket, limit, move |ev, stream, event| {
         on_event(ev, &serving, At { index, stream }, event);
     })?;
     adopt(ev, service, At { index, stream });
     Ok(())
+}
+
+/// How long a connection may say nothing at first.
+fn first_limit(service: &Service) -> Option<Duration> {
+    match (service.options.header_timeout, service.options.idle_timeout) {
+        (Some(header), Some(idle)) => Some(header.min(idle)),
+        (header, idle) => header.or(idle),
+    }
 }
 
 /// A stream whose handler is [`on_event`] is one of the server's from now on.
@@ -194,23 +206,12 @@ fn adopt(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
             phase: Phase::Idle,
         });
     }
-    let limit = match (service.options.header_timeout, service.options.idle_timeout) {
-        (Some(header), Some(idle)) => Some(header.min(idle)),
-        (header, idle) => header.or(idle),
-    };
-    if limit.is_some() {
-        stream.set_read_timeout(ev, limit);
-    }
     if service.has_preface {
         preface::begin(ev, service, at);
     }
     if let Some((soft, hard)) = service.options.write_limits {
         stream.set_write_limits(ev, soft, hard);
     }
-    // What leaves at once, as almost everything does, is not told of.
-    stream.set_quiet(ev, true);
-    // Who is gone is not answered, whether anything is being read or not.
-    stream.set_watch_hangup(ev, true);
     calling::connection(ev, service, stream, ConnectionEvent::Opened);
     if clients::is_let_in(ev, service, at) {
         capacity::turn_away(ev, service, at);

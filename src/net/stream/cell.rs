@@ -279,6 +279,8 @@ pub(super) mod flag {
     pub(in super::super) const OWN_CORK: u64 = 1 << 41;
     /// The end waits for what has come once more before it.
     pub(in super::super) const EOF_WAITS: u64 = 1 << 42;
+    /// Its watcher is started when it first has to wait.
+    pub(in super::super) const UNSTARTED: u64 = 1 << 43;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }

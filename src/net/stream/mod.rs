@@ -20,7 +20,7 @@
 
 // The rooms: `cell` is the state of one stream, `hub` what those of a loop share. `drive` makes a stream
 // go, in passes of `reading`, `telling`, `writing`, and `settling` or `ending`. `transport`, `watched`, `pair` and
-// `chain` move bytes, and `many` what goes to many. The rest are verbs, by subject.
+// `chain` move bytes, and `many` what goes to many; `serving` is how those of a server begin. The rest are verbs, by subject.
 
 mod cell;
 mod chain;
@@ -40,6 +40,8 @@ mod parts;
 mod rates;
 mod reading;
 mod remote;
+#[cfg(feature = "http-server")]
+mod serving;
 mod settings;
 mod settling;
 mod telling;
@@ -64,6 +66,8 @@ pub use input::{Input, Writer};
 pub(super) use open::open_accepted;
 pub use parts::Parts;
 pub use remote::{Message, StreamRemote};
+#[cfg(feature = "http-server")]
+pub(crate) use serving::{serve_accepted, serve_given};
 
 /// Is told what happens to a stream.
 pub(super) type Handler = Box<dyn FnMut(&mut EvLoop, Stream, StreamEvent)>;

@@ -278,7 +278,12 @@ pub(super) fn open_with(
     cell.key
 }
 
-fn new(ev: &mut EvLoop, handler: Handler, flags: u64, news: u16) -> (Rc<Hub>, Rc<StreamCell>) {
+pub(super) fn new(
+    ev: &mut EvLoop,
+    handler: Handler,
+    flags: u64,
+    news: u16,
+) -> (Rc<Hub>, Rc<StreamCell>) {
     let hub = ev.local::<Hub>();
     let cell = hub.insert(ev, |now| State {
         flags: flags | flag::READ | flag::WRITE,
@@ -371,7 +376,7 @@ pub(super) enum Raw {
 }
 
 /// Gives the stream what its bytes travel over. It is looked at later in this iteration.
-fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
+pub(super) fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
     // The descriptor is the watcher's and the stream's: the stream says when it is closed.
     let mut watch = |fd| Watched::new(ev, cell, fd);
     let mut write_io = None;
@@ -388,7 +393,7 @@ fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
     let io = transport.io();
     let is_deaf = matches!(&transport, Transport::File(fd)
         if fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::WRONLY));
-    let (unref, priority) = {
+    let (unref, priority, starts) = {
         let mut state = cell.state.borrow_mut();
         if is_deaf {
             // The end of a pipe that is written: it would fail when its reader goes.
@@ -401,7 +406,7 @@ fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
         // What was written before goes now.
         state.set(flag::OPEN | flag::DIRTY | flag::RETIME);
         let priority = state.extra.as_ref().map_or(0, |extra| extra.priority);
-        (state.has(flag::UNREF), priority)
+        (state.has(flag::UNREF), priority, !state.has(flag::UNSTARTED))
     };
     for io in [io, write_io].into_iter().flatten() {
         if unref {
@@ -409,6 +414,9 @@ fn attach(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>, raw: Raw) {
         }
         if priority != 0 {
             io.set_priority(ev, priority);
+        }
+        if !starts {
+            continue;
         }
         // From now on it keeps the loop running, also if it is not to be read.
         if let Err(error) = io.start(ev) {

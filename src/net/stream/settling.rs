@@ -141,9 +141,11 @@ fn interest(state: &mut State, now: impl Fn() -> u64) -> Option<Wants> {
         closes: state.has(flag::ASKS_CLOSE),
         urgent: state.has(flag::ASKS_URGENT),
     };
-    if wants == before {
+    // A watcher that was not started does not keep the loop running, also if nothing is asked of it.
+    if wants == before && !state.has(flag::UNSTARTED) {
         return None;
     }
+    state.clear(flag::UNSTARTED);
     // Where waiting begins, so does the time it may take.
     if reads && !before.reads && state.read_timeout != NEVER {
         state.read_at = now();

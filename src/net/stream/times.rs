@@ -128,7 +128,7 @@ impl Times {
     }
 }
 
-fn nanos(limit: Option<Duration>) -> u64 {
+pub(super) fn nanos(limit: Option<Duration>) -> u64 {
     limit.map_or(NEVER, |limit| u64::try_from(limit.as_nanos()).unwrap_or(NEVER))
 }
 
