@@ -68,10 +68,14 @@ impl Hub {
         removed
     }
 
-    /// Those that are open.
-    pub(super) fn open(&self) -> Vec<Rc<Peer>> {
-        let table = self.table.borrow();
-        table.iter().filter(|(_, peer)| peer.is_open()).map(|(_, peer)| Rc::clone(peer)).collect()
+    /// Those that are open, each looked for when it is asked for: between two of them any may come and go. Who comes
+    /// meanwhile may be among them.
+    pub(super) fn open(&self) -> impl Iterator<Item = Rc<Peer>> + '_ {
+        let places = self.table.borrow().capacity();
+        (0..places).filter_map(|place| {
+            let table = self.table.borrow();
+            table.get(place).filter(|peer| peer.is_open()).map(Rc::clone)
+        })
     }
 
     pub(super) fn take_scratch(&self) -> Vec<u8> {
@@ -145,7 +149,7 @@ impl EvLoop {
     #[must_use]
     pub fn websockets(&self) -> Vec<WebSocket> {
         let Some(hub) = self.local_if_made::<Hub>() else { return Vec::new() };
-        hub.open().iter().map(|peer| peer.key).collect()
+        hub.open().map(|peer| peer.key).collect()
     }
 }
 

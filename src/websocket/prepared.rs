@@ -80,7 +80,7 @@ pub fn broadcast(
 ) -> Broadcast {
     let mut told = Broadcast::default();
     let hub = ev.local::<Hub>();
-    // Who is told of it may open others and close these.
+    // One pass over all of them: there may be more than the caches hold.
     for peer in hub.open() {
         if !to(ev, peer.key) {
             continue;

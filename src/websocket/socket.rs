@@ -56,12 +56,14 @@ pub(super) mod flag {
     pub(in super::super) const DEAF: u16 = SENT_CLOSE | OVER | GONE;
 }
 
+// In this order: what a broadcast looks at is together in the first line of the cache.
+#[repr(C)]
 pub(super) struct Peer {
     pub(super) key: WebSocket,
-    pub(super) role: Role,
-    flags: Cell<u16>,
     /// What its decoder holds of a message, in bytes, and at most as much as fits.
     pub(super) held: Cell<u32>,
+    flags: Cell<u16>,
+    pub(super) role: Role,
     pub(super) options: WebSocketOptions,
     /// When something last came, where somebody wants to know.
     pub(super) heard: Cell<u64>,
