@@ -158,7 +158,9 @@ fn of_a_file_that_is_replaced_again_and_again_each_answer_is_one_version() {
             let mut tags = std::collections::HashMap::new();
             let start = Instant::now();
             let mut seen = [0; 256];
-            while start.elapsed() < secs(1) {
+            let versions = |seen: &[u32]| seen.iter().filter(|count| **count > 0).count();
+            // Whoever writes may be kept from it for long, on a busy machine.
+            while start.elapsed() < secs(1) || versions(&seen) <= 3 && start.elapsed() < PATIENCE {
                 for index in 0..2 {
                     let response = client.ask(get(&format!("/files/file{index}")));
                     assert_eq!(response.status, 200);
@@ -170,7 +172,7 @@ fn of_a_file_that_is_replaced_again_and_again_each_answer_is_one_version() {
                     assert_eq!(*before, (index, first), "{tag} stands for two");
                 }
             }
-            seen.iter().filter(|count| **count > 0).count()
+            versions(&seen)
         };
         let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
         done.store(true, Ordering::Relaxed);
