@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use evloop::net::{Reason, Stream, StreamEvent};
+use evloop::net::{RateLimit, Reason, Stream, StreamEvent};
 use evloop::{ErrorKind, EvLoop};
 
 use crate::streaming::{Bytes, Link, Tape, World, calm, cases, noise, pass, quiet, until, verb};
@@ -27,6 +27,7 @@ cases!(every [
 
 cases!(timed [
     a_peer_that_never_reads_is_closed_after_thirty_seconds,
+    a_peer_that_never_reads_is_closed_whatever_times_are_set_while_it_closes,
     a_write_timeout_of_ones_own_takes_their_place,
     asking_again_to_close_does_not_put_it_off,
     a_peer_that_reads_slowly_is_waited_for,
@@ -354,6 +355,31 @@ fn a_peer_that_never_reads_is_closed_after_thirty_seconds(w: &World) {
     assert!(took <= Duration::from_millis(30_020), "{took:?}");
     let told = tape.all();
     assert_eq!(told[told.len() - 2..], ["error TimedOut", "closed Timeout(Flush)"]);
+}
+
+fn a_peer_that_never_reads_is_closed_whatever_times_are_set_while_it_closes(w: &World) {
+    let hour = Duration::from_secs(3600);
+    let rate = RateLimit::both(1 << 40, 1 << 40).unwrap();
+    let set: [&dyn Fn(&mut EvLoop, Stream); 5] = [
+        &|ev, stream| assert!(stream.set_timer_in(ev, hour).is_none()),
+        &|ev, stream| assert!(stream.set_timer_every(ev, hour).is_none()),
+        &|ev, stream| assert!(stream.set_deadline_in(ev, hour).is_none()),
+        &|ev, stream| assert!(stream.set_rate(ev, Some(rate))),
+        &|ev, stream| stream.close_lingering_within(ev, hour, 1),
+    ];
+    for (at, set) in set.iter().enumerate() {
+        let (mut ev, clock) = w.mock();
+        let tape = Tape::new();
+        let Link { client, .. } = stuck(&mut ev, w, &tape);
+        let begun = clock.elapsed();
+        client.close_after_flush(&mut ev);
+        set(&mut ev, client);
+        until(&mut ev, |_| tape.is_closed());
+        let took = clock.elapsed() - begun;
+        let (least, most) = (Duration::from_secs(30), Duration::from_millis(30_020));
+        assert!(took >= least && took <= most, "{at}: {took:?}");
+        assert_eq!(tape.last(), "closed Timeout(Flush)", "{at}");
+    }
 }
 
 fn a_write_timeout_of_ones_own_takes_their_place(w: &World) {

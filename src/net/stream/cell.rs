@@ -281,6 +281,8 @@ pub(super) mod flag {
     pub(in super::super) const EOF_WAITS: u64 = 1 << 42;
     /// Its watcher is started when it first has to wait.
     pub(in super::super) const UNSTARTED: u64 = 1 << 43;
+    /// It is closing, and for how long it may was not said yet.
+    pub(in super::super) const UNLIMITED: u64 = 1 << 44;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }

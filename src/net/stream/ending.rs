@@ -108,23 +108,29 @@ pub(super) fn close_when_flushed(state: &mut State, now: u64, reason: Reason, li
     state.reason.get_or_insert(reason);
     state.set(flag::CLOSING | flag::SHUT | flag::DIRTY | flag::RETIME);
     state.news &= !(news::RECEIVED | news::FORCED | news::EOF);
-    // Most have nothing to wait for: a stream without times is given them where it has (`limit_flush`).
-    if let Some(times) = &mut state.times {
-        if times.write_timeout == NEVER {
-            times.write_timeout = FLUSH_TIME;
-        }
-        times.write_at = now;
+    // Most have nothing to wait for, and need no memory for times: what has is given them there (`limit_flush`).
+    if state.times.is_some() {
+        limit(state, now);
+    } else {
+        state.set(flag::UNLIMITED);
     }
 }
 
-/// Closing has begun and is not over: it may take only so long.
+/// Closing has begun and is not over: it may take only so long. There may be other times by now.
 pub(super) fn limit_flush(state: &mut State, now: u64) {
-    if state.has(flag::CLOSING) && state.times.is_none() {
-        let times = state.times();
-        times.write_timeout = FLUSH_TIME;
-        times.write_at = now;
-        state.set(flag::RETIME);
+    if state.has(flag::UNLIMITED) {
+        state.clear(flag::UNLIMITED);
+        limit(state, now);
     }
+}
+
+fn limit(state: &mut State, now: u64) {
+    let times = state.times();
+    if times.write_timeout == NEVER {
+        times.write_timeout = FLUSH_TIME;
+    }
+    times.write_at = now;
+    state.set(flag::RETIME);
 }
 
 /// Bytes are being moved, and may be in filters and traces, which are not ours. Should one of these panic

@@ -34,6 +34,7 @@ impl Stream {
             times.write_timeout = nanos(limit);
             times.write_at = now;
             state.set(flag::RETIME);
+            state.clear(flag::UNLIMITED);
         })
     }
 
