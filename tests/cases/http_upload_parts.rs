@@ -59,6 +59,22 @@ fn many_that_are_broken_off_at_once_are_no_more_than_may_be() {
 }
 
 #[test]
+fn who_leaves_the_oldest_of_too_many_leaves_none() {
+    let (tree, mut ev) = (Tree::new(), ev());
+    let server = serve(&mut ev, Routes::new().upload("/up", taking(&tree).max_parts(1)));
+    let mut slow: Vec<_> = (0..3).map(|_| Client::new(&mut ev, server)).collect();
+    for (n, client) in slow.iter_mut().enumerate() {
+        client.send(request("PUT", &format!("/up/{n}"), "Content-Length: 10\r\n", "012"));
+    }
+    until(&mut ev, |_| tree.names().len() == 3);
+    pass(&mut ev, secs(1));
+    let mut quick = Client::new(&mut ev, server);
+    assert_eq!(quick.ask(&mut ev, part("a", 0, "012")).status, 202);
+    drop(slow);
+    until(&mut ev, |_| tree.names() == [".a.part"]);
+}
+
+#[test]
 fn what_has_waited_too_long_goes_when_the_next_upload_begins() {
     let (tree, mut ev) = (Tree::new(), ev());
     let mut client = serving(&mut ev, taking(&tree).parts_age(secs(30)));

@@ -357,17 +357,19 @@ fn a_peer_that_never_reads_is_closed_after_thirty_seconds(w: &World) {
     assert_eq!(told[told.len() - 2..], ["error TimedOut", "closed Timeout(Flush)"]);
 }
 
+type Verb<'a> = &'a dyn Fn(&mut EvLoop, Stream);
+
 fn a_peer_that_never_reads_is_closed_whatever_times_are_set_while_it_closes(w: &World) {
     let hour = Duration::from_secs(3600);
     let rate = RateLimit::both(1 << 40, 1 << 40).unwrap();
-    let set: [&dyn Fn(&mut EvLoop, Stream); 5] = [
+    let sets: [Verb<'_>; 5] = [
         &|ev, stream| assert!(stream.set_timer_in(ev, hour).is_none()),
         &|ev, stream| assert!(stream.set_timer_every(ev, hour).is_none()),
         &|ev, stream| assert!(stream.set_deadline_in(ev, hour).is_none()),
         &|ev, stream| assert!(stream.set_rate(ev, Some(rate))),
         &|ev, stream| stream.close_lingering_within(ev, hour, 1),
     ];
-    for (at, set) in set.iter().enumerate() {
+    for (at, set) in sets.iter().enumerate() {
         let (mut ev, clock) = w.mock();
         let tape = Tape::new();
         let Link { client, .. } = stuck(&mut ev, w, &tape);

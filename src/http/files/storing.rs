@@ -344,12 +344,15 @@ impl Storing {
 
     /// What there is of it waits for the rest, if that may come. Nothing at all waits for nothing.
     fn leave(&self, file: &File) {
-        match (&self.keeps, Attributes::of(file)) {
+        let stays = match (&self.keeps, Attributes::of(file)) {
             (Some(keeping), Ok(attributes)) if self.size() > 0 => {
                 let Keeping { waiting, most, links } = keeping;
-                waiting.leave(&self.path, attributes, self.touched, *most, *links);
+                waiting.leave(&self.path, attributes, self.touched, *most, *links)
             }
-            _ => self.remove(),
+            _ => false,
+        };
+        if !stays {
+            self.remove();
         }
     }
 

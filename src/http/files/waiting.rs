@@ -47,7 +47,8 @@ impl Waiting {
         Self { root, parts: Mutex::default() }
     }
 
-    /// A part is left. If there are more than so many now, the one that has waited for the longest time is removed.
+    /// A part is left. If there are more than so many now, the one that has waited for the longest time is removed. Says
+    /// whether that is another one: who leaves it has it locked, and nobody else removes it.
     pub(super) fn leave(
         &self,
         path: &str,
@@ -55,20 +56,23 @@ impl Waiting {
         touched: Instant,
         most: usize,
         links: Symlinks,
-    ) {
+    ) -> bool {
         self.take(path);
         let too_many = {
             let mut parts = self.parts();
             parts.count += 1;
             let place = (touched, parts.count);
-            let path: Arc<str> = path.into();
-            parts.by_time.insert(place, Arc::clone(&path));
-            parts.by_path.insert(path, Part { place, attributes });
+            let name: Arc<str> = path.into();
+            parts.by_time.insert(place, Arc::clone(&name));
+            parts.by_path.insert(name, Part { place, attributes });
             if parts.by_path.len() > most { parts.first(None) } else { None }
         };
-        if let Some((path, part)) = too_many {
-            self.remove(&path, &part.attributes, links);
+        match too_many {
+            Some((oldest, _)) if *oldest == *path => return false,
+            Some((oldest, part)) => self.remove(&oldest, &part.attributes, links),
+            None => {}
         }
+        true
     }
 
     /// Somebody goes on with it.
