@@ -1,6 +1,6 @@
 // Connections: one request after the other, many at once, and for how long.
 
-use evloop::net::StreamEvent;
+use evloop::net::{Stream, StreamEvent};
 use evloop::wire::Method;
 
 use crate::talking::*;
@@ -92,6 +92,64 @@ fn who_says_nothing_at_first_is_waited_for() {
     .set_ref(&mut ev, false);
     ev.run().unwrap();
     assert_eq!(asks.get(), 1);
+}
+
+#[test]
+fn what_is_done_with_a_connection_before_it_was_looked_at_is_as_ever() {
+    type Done = fn(&mut EvLoop, Stream);
+    let answered: [Done; 6] = [
+        |ev, stream| assert!(stream.set_priority(ev, 2)),
+        |ev, stream| assert!(stream.set_priority(ev, -2)),
+        |ev, stream| assert!(stream.set_ref(ev, false)),
+        |ev, _| settle(ev),
+        |ev, stream| {
+            stream.disable_read(ev);
+            settle(ev);
+            assert_eq!(stream.input_len(ev), 0);
+            ev.defer(move |ev| assert!(stream.enable_read(ev)));
+        },
+        |ev, stream| {
+            let parts = stream.into_parts(ev).unwrap();
+            let adopted = parts.adopt(ev, |ev, stream, event| {
+                if let StreamEvent::Received(_) = event {
+                    assert!(stream.take_all(ev).starts_with(b"GET"));
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1";
+                    stream.write(ev, answer).unwrap();
+                    stream.close_lingering(ev);
+                }
+            });
+            adopted.unwrap();
+        },
+    ];
+    let ended: [Done; 4] = [
+        |ev, stream| stream.close_now(ev),
+        |ev, stream| stream.reset(ev),
+        |ev, stream| stream.close_after_flush(ev),
+        |ev, stream| stream.close_lingering(ev),
+    ];
+    for (at, done) in answered.into_iter().chain(ended).enumerate() {
+        let mut ev = ev();
+        let (routes, _) = counts();
+        let routes = routes.on_connection(move |ev, connection, event| {
+            if event == ConnectionEvent::Opened {
+                done(ev, connection.stream());
+            }
+        });
+        let asked = [with("1.1", "Connection: close")];
+        let (server, [mut client]) = asked_already(&mut ev, ServerOptions::new(), routes, asked);
+        if at < answered.len() {
+            assert_eq!(client.reply(&mut ev).text(), "1", "{at}");
+        }
+        let (rest, _) = client.rest(&mut ev);
+        assert!(rest.is_empty(), "{at}");
+        drop(client);
+        until(&mut ev, |ev| ev.stream_count() == 0);
+        assert_eq!(server.stats(&ev).connections, 0, "{at}");
+        server.shutdown(&mut ev, None);
+        let before = ev.iteration();
+        assert!(!ev.run().unwrap(), "{at}");
+        assert!(ev.iteration() - before < 20, "{at}: it spins");
+    }
 }
 
 // --- keeping ---
