@@ -226,3 +226,33 @@ fn a_hook_of_connections_that_panics_lets_nobody_in() {
     }
     assert_eq!((panics, client.is_open(), client.waiting()), (1, false, 0));
 }
+
+#[test]
+fn what_panics_as_it_is_dropped_with_a_connection_keeps_no_server_from_stopping() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    }
+    let mut ev = ev();
+    let slot = Slot::new();
+    let (server, mut client) = one_client(&mut ev, keeps(&slot));
+    client.send(get("/"));
+    settle(&mut ev);
+    let reply = slot.take();
+    reply.connection().stream().close_now(&mut ev);
+    let bomb = Bomb;
+    reply.on_disconnect(move |_, _| {
+        let _kept = &bomb;
+    });
+    assert!(panic_of(|| settle(&mut ev)).is_some());
+    drop(reply);
+    until(&mut ev, |ev| ev.stream_count() == 0);
+    let stopped = Count::new();
+    let told = stopped.clone();
+    assert!(server.on_stopped(&mut ev, move |_| _ = told.up()));
+    server.shutdown(&mut ev, None);
+    settle(&mut ev);
+    assert_eq!(stopped.get(), 1);
+}

@@ -17,9 +17,8 @@ use super::preface::{self, Stage};
 use super::reply::gone;
 use super::service::{Service, State};
 use super::stats::index_of;
-use super::{
-    Connection, ConnectionEvent, calling, driving, ending, sending, stopping, telling, times,
-};
+use super::stopping::Leaving;
+use super::{Connection, ConnectionEvent, calling, driving, ending, sending, telling, times};
 use super::{capacity, clients};
 use crate::net::{
     Accepted, Address, Direction, Reason, Stream, StreamEvent, serve_accepted, serve_given,
@@ -370,7 +369,6 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
             return;
         }
         let conn = state.conns.remove(at.index as usize);
-        state.leaving += 1;
         if conn.has(conn_flag::AWAY) {
             state.away -= 1;
         }
@@ -380,6 +378,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         let unsent = conn.unsent;
         (conn, unsent)
     };
+    let leaving = Leaving::begin(service);
     if let Some((bytes_in, bytes_out)) = at.stream.moved(ev) {
         let mut state = service.state.borrow_mut();
         state.counters.bytes_in += bytes_in;
@@ -411,7 +410,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         completing::abandon(ev, service, at, exchange, why);
     }
     calling::connection(ev, service, at.stream, ConnectionEvent::Closed(reason));
-    stopping::has_left(ev, service);
+    leaving.end(ev);
 }
 
 /// Has the loop look at a connection, for which a verb has done something.

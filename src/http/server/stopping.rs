@@ -97,10 +97,31 @@ fn all(state: &super::service::State) -> Vec<At> {
     state.conns.iter().map(|(index, conn)| at((index, conn.stream))).collect()
 }
 
-/// Everybody has been told that a connection is gone, or has become something else.
-pub(super) fn has_left(ev: &mut EvLoop, service: &Rc<Service>) {
-    service.state.borrow_mut().leaving -= 1;
-    look(ev, service);
+/// A connection is gone, or has become something else, and somebody is being told so: the server has not stopped before
+/// that is over, be it by a panic in what a user drops.
+pub(super) struct Leaving(Rc<Service>);
+
+impl Leaving {
+    pub(super) fn begin(service: &Rc<Service>) -> Self {
+        service.state.borrow_mut().leaving += 1;
+        Self(Rc::clone(service))
+    }
+
+    /// Everybody has been told.
+    pub(super) fn end(self, ev: &mut EvLoop) {
+        let service = Rc::clone(&self.0);
+        drop(self);
+        look(ev, &service);
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // It may be a panic of ours that ends it.
+        if let Ok(mut state) = self.0.state.try_borrow_mut() {
+            state.leaving -= 1;
+        }
+    }
 }
 
 /// Whether that was the last connection of a server that stops.

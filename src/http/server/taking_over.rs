@@ -9,7 +9,8 @@ use super::reply::gone;
 use super::response::Outline;
 use super::service::Service;
 use super::stats::index_of;
-use super::{CompletionReason, ConnectionEvent, calling, completing, stopping};
+use super::stopping::Leaving;
+use super::{CompletionReason, ConnectionEvent, calling, completing};
 use crate::net::{Reason, Stream};
 use crate::wire::{self, Status};
 use crate::{Error, ErrorKind, EvLoop, Result};
@@ -72,7 +73,6 @@ pub(super) fn upgrade(
     let Some(conn) = state.conn(at) else { return Err(gone()) };
     let was_deaf = conn.has(conn_flag::DEAF);
     let mut conn = state.conns.remove(at.index as usize);
-    state.leaving += 1;
     let is_limited = service.options.capacity.connections != 0;
     let place = is_limited.then(|| state.apart.enter());
     state.counters.completions[index_of(CompletionReason::Ok)] += u64::from(conn.unsent);
@@ -82,6 +82,7 @@ pub(super) fn upgrade(
         state.counters.bytes_out += info.bytes_out + at.stream.output_len(ev) as u64;
     }
     drop(state);
+    let leaving = Leaving::begin(service);
     // Those before it have been answered.
     let mut more = conn.more.take().map(|more| *more).unwrap_or_default();
     if let Some(counted) = more.counted.take() {
@@ -129,7 +130,7 @@ pub(super) fn upgrade(
             completing::complete(ev, &service, completing);
         }
         calling::connection(ev, &service, stream, ConnectionEvent::Closed(Reason::HandedOff));
-        stopping::has_left(ev, &service);
+        leaving.end(ev);
         service.raise();
     });
     Ok(stream)
