@@ -4,7 +4,6 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use crate::server::measured;
 use crate::{Client, Server, get, ms, on_both, secs, until};
 
 /// Requests with numbers that come back in the answers.
@@ -52,8 +51,7 @@ on_both! {
 
 on_both! {
     fn a_flood_that_reads_no_answers_is_no_longer_read(backend) {
-        let options = ["--listen", "127.0.0.1:0", "--backend", backend];
-        let server = Server::start_command(measured(&options), 1);
+        let server = Server::on(backend, &[]);
         let others = server.bystander();
         let block = numbered(0..2000);
         let mut clients: Vec<Client> = (0..4).map(|_| server.narrow_client()).collect();

@@ -53,15 +53,6 @@ pub fn command(options: &[&str]) -> Command {
     command
 }
 
-/// The same, of which what the server keeps is looked at, and not what the allocator keeps: by itself, that learns from the
-/// largest block that was ever given back how much of its own to keep, for each thread.
-pub fn measured(options: &[&str]) -> Command {
-    let mut command = command(options);
-    command.env("MALLOC_MMAP_THRESHOLD_", "131072").env("MALLOC_TRIM_THRESHOLD_", "131072");
-    command.env("MALLOC_TOP_PAD_", "0").env("MALLOC_ARENA_MAX", "1");
-    command
-}
-
 impl Server {
     /// With one listener on a free port.
     #[track_caller]
