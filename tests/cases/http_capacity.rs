@@ -313,3 +313,68 @@ fn heads_that_do_not_come_to_an_end_take_nobodys_place() {
     is_refused(&Client::new(&mut ev, server).ask(&mut ev, get("/")));
     drop(slow);
 }
+
+/// A client that asks as long as it is heard, for something with a long name, and reads nothing. Says how many of its requests
+/// are kept in memory: they were answered, and their replies wait.
+fn stall(ev: &mut EvLoop, options: ServerOptions) -> (Server, Client, impl Fn() -> usize + use<>) {
+    let (asked, told) = (Count::new(), Count::new());
+    let (asks, tells) = (asked.clone(), told.clone());
+    let routes = Routes::new()
+        .get("/", |ev, _, reply| reply.text(ev, "served"))
+        .get("/*", move |ev: &mut EvLoop, _, reply: Reply| {
+            asks.up();
+            reply.text(ev, "")
+        })
+        .on_completed(move |_, completed| {
+            if completed.request.target.len() > 1 {
+                tells.up();
+            }
+        });
+    let server = serve_with(ev, options, routes);
+    let mut client = Client::new(ev, server);
+    let long = get(&format!("/{}", "x".repeat(4000)));
+    let mut rest = Vec::new();
+    loop {
+        if rest.is_empty() {
+            rest.extend_from_slice(long.as_bytes());
+        }
+        let mut sent = client.push(&rest);
+        if sent == 0 {
+            settle(ev);
+            sent = client.push(&rest);
+        }
+        if sent == 0 {
+            break;
+        }
+        rest.drain(..sent);
+    }
+    // What is there in part is not missed.
+    client.finish();
+    (server, client, move || asked.get() - told.get())
+}
+
+/// Replies may be short where what was asked for is long.
+#[test]
+fn who_takes_no_replies_has_no_more_requests_remembered_than_replies_may_wait() {
+    let mut ev = ev();
+    let (_, mut client, kept) = stall(&mut ev, ServerOptions::new());
+    let all = kept();
+    assert!((20..100).contains(&all), "{all} requests of 4000 bytes are kept");
+    // None is forgotten.
+    while kept() > 0 {
+        assert_eq!(client.reply(&mut ev).status, 200);
+    }
+}
+
+#[test]
+fn what_is_remembered_of_requests_whose_replies_wait_takes_of_the_budget() {
+    let mut ev = ev();
+    let options = ServerOptions::new().memory_budget(300_000);
+    let (server, client, kept) = stall(&mut ev, options);
+    assert!(kept() > 0);
+    pass(&mut ev, Duration::from_millis(50));
+    is_refused(&Client::new(&mut ev, server).ask(&mut ev, get("/")));
+    drop(client);
+    pass(&mut ev, Duration::from_millis(50));
+    assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served");
+}

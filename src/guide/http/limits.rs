@@ -87,7 +87,7 @@
 //! | requests of a connection, answered before others have their turn | 16 | [`pipelined_per_turn`](crate::http::ServerOptions::pipelined_per_turn) | next turn |
 //! | bytes read ahead while a request is handled | 64 KiB | [`read_ahead`](crate::http::ServerOptions::read_ahead) | not read |
 //! | bytes of a streamed body that were not taken | 64 KiB | `read_ahead` | not read |
-//! | bytes of replies that wait for the client, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
+//! | bytes of replies that wait for the client, and of what is kept to tell when they have left, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
 //! | the same, hard | 1 MiB | `write_limits` | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
 //!
 //! With [threads](crate::http::ThreadOptions), all of these are for each of them, but for those of listening when

@@ -115,7 +115,8 @@ fn exceeds(ev: &EvLoop, service: &Service, capacity: Capacity) -> bool {
                 let gathered = exchange.request.as_ref().map_or(0, |parts| parts.body.capacity());
                 gathered + exchange.unread.owned_len()
             });
-            conn.stream.memory(ev) + body
+            let outstanding = conn.more.as_ref().map_or(0, |more| more.outstanding.memory());
+            conn.stream.memory(ev) + body + outstanding
         };
         let own: usize = state.conns.iter().map(|(_, conn)| of(conn)).sum();
         let others: usize = state.guests.iter().map(|(_, guest)| guest.memory(ev)).sum();
@@ -172,7 +173,8 @@ impl ServerOptions {
 
     /// How much memory the buffers of all connections may take together before further requests are answered with
     /// 503 and `Retry-After`, in bytes: 0, which is as much as the other limits let them. Input, bodies and the fields of forms
-    /// that are coming count, what packs and unpacks bodies piece by piece, and output that was copied, also of WebSockets; what is [shared](super::Response::shared), and files, do not. It is looked at every 20 ms, so that it
+    /// that are coming count, what packs and unpacks bodies piece by piece, and output that was copied, also of WebSockets, and what is kept of requests that are answered until
+    /// [somebody is told](super::Routes::on_completed) that their replies have left; what is [shared](super::Response::shared), and files, do not. It is looked at every 20 ms, so that it
     /// may be exceeded by what comes meanwhile.
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.capacity.memory = bytes;

@@ -1,11 +1,13 @@
 //! Requests are over, are counted, and whoever wants to know is told.
 
+use std::collections::VecDeque;
+use std::mem::{self, size_of, size_of_val};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::completion::{Completed, CompletionReason, Disconnected, Refused, Summary};
 use super::connection::At;
-use super::exchange::{Exchange, Hooks, flag};
+use super::exchange::{Exchange, Hooks, OnCompleted, flag};
 use super::incoming::{BodyError, BodyEvent, RequestBody};
 use super::service::Service;
 use super::stats::index_of;
@@ -13,10 +15,18 @@ use super::{Connection, calling, clients, sending};
 use crate::EvLoop;
 use crate::wire::{Fault, Status};
 
-/// A request that is over when its reply has left.
+/// A request that is over when its reply has left. Nothing of it is here but what is to be told, and to whom: a client
+/// that asks for much, and takes none of it, has one of these for each of its requests.
 pub(super) struct Completing {
     pub(super) record: Record,
-    pub(super) hooks: Option<Box<Hooks>>,
+    pub(super) own: Vec<OnCompleted>,
+}
+
+/// Those of a connection, in their order.
+#[derive(Default)]
+pub(super) struct Outstanding {
+    all: VecDeque<Completing>,
+    bytes: usize,
 }
 
 /// What is known of a request at its end.
@@ -29,6 +39,49 @@ pub(super) struct Record {
     pub(super) head_out: usize,
     /// In nanoseconds of the loop.
     pub(super) started: u64,
+}
+
+impl Completing {
+    /// Of an exchange, whose hooks may be dropped then.
+    pub(super) fn of(
+        exchange: &Exchange,
+        reason: CompletionReason,
+        hooks: Option<&mut Hooks>,
+    ) -> Self {
+        let record = record_of(exchange, reason, hooks.as_deref());
+        Self {
+            record,
+            own: hooks.map(|hooks| mem::take(&mut hooks.on_completed)).unwrap_or_default(),
+        }
+    }
+
+    /// Whether there is more to it than that it is counted, as one of those that end well.
+    pub(super) fn tells(&self) -> bool {
+        self.record.summary.is_some() || self.record.reason != CompletionReason::Ok
+    }
+
+    /// About how much memory it takes, in bytes.
+    fn memory(&self) -> usize {
+        let summary = self.record.summary.as_deref().map_or(0, Summary::memory);
+        let own = self.own.iter().map(|hook| size_of_val(hook) + size_of_val(&**hook));
+        size_of::<Self>() + summary + own.sum::<usize>()
+    }
+}
+
+impl Outstanding {
+    pub(super) fn push(&mut self, completing: Completing) {
+        self.bytes += completing.memory();
+        self.all.push_back(completing);
+    }
+
+    /// About how much memory they take, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn into_all(self) -> VecDeque<Completing> {
+        self.all
+    }
 }
 
 /// An exchange ends before its time.
@@ -50,7 +103,7 @@ pub(super) fn abandon(
     let body = RequestBody { server: service.key, at, serial: exchange.serial };
     let mut hooks = exchange.hooks.take();
     let told_end = exchange.has(flag::BODY_TOLD);
-    let record = record_of(&exchange, why, hooks.as_deref());
+    let completing = Completing::of(&exchange, why, hooks.as_deref_mut());
     let request = exchange.request.take();
     exchange.reset();
     service.state.borrow_mut().give_exchange(exchange);
@@ -66,14 +119,11 @@ pub(super) fn abandon(
             }
         }
     }
-    complete(ev, service, Completing { record, hooks });
+    drop(hooks);
+    complete(ev, service, completing);
 }
 
-pub(super) fn record_of(
-    exchange: &Exchange,
-    reason: CompletionReason,
-    hooks: Option<&Hooks>,
-) -> Record {
+fn record_of(exchange: &Exchange, reason: CompletionReason, hooks: Option<&Hooks>) -> Record {
     Record {
         summary: hooks.and_then(|hooks| hooks.summary.clone()),
         reason,
@@ -87,9 +137,8 @@ pub(super) fn record_of(
 
 /// A request is over: it is counted, and whoever wants to know is told.
 pub(super) fn complete(ev: &mut EvLoop, service: &Rc<Service>, completing: Completing) {
-    let Completing { record, hooks } = completing;
+    let Completing { record, own } = completing;
     service.state.borrow_mut().counters.completions[index_of(record.reason)] += 1;
-    let own = hooks.map(|mut hooks| std::mem::take(&mut hooks.on_completed)).unwrap_or_default();
     let Some(summary) = record.summary else { return };
     if own.is_empty() && service.routes.completed.is_none() {
         return;

@@ -1,6 +1,7 @@
 //! How requests end.
 
 use std::fmt;
+use std::mem::size_of;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -90,6 +91,15 @@ pub struct Summary {
     pub details: Option<Box<RequestDetails>>,
 }
 
+impl Summary {
+    /// About how much memory it takes, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let notes = [&self.user, &self.id].into_iter().flatten().map(|text| text.len());
+        let details = self.details.as_deref().map_or(0, RequestDetails::memory);
+        size_of::<Self>() + self.target.capacity() + notes.sum::<usize>() + details
+    }
+}
+
 /// What logs tell of a request. What clients say is what they like to say.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -104,6 +114,15 @@ pub struct RequestDetails {
     pub referer: Option<Box<[u8]>>,
     /// `User-Agent`.
     pub user_agent: Option<Box<[u8]>>,
+}
+
+impl RequestDetails {
+    fn memory(&self) -> usize {
+        let host = self.host.as_ref().map_or(0, |host| host.len());
+        let fields =
+            [&self.referer, &self.user_agent].into_iter().flatten().map(|field| field.len());
+        size_of::<Self>() + host + fields.sum::<usize>()
+    }
 }
 
 /// How a request has ended.

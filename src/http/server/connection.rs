@@ -1,13 +1,12 @@
 //! One connection of a server: what happens to it, and what has become of its requests.
 
-use std::collections::VecDeque;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::clients::Counted;
-use super::completing::{self, Completing};
+use super::completing::{self, Outstanding};
 use super::completion::{CompletionReason, Disconnected};
 use super::exchange::{Answer, Exchange, flag};
 use super::incoming::{Incoming, RequestBody};
@@ -119,7 +118,7 @@ pub(super) struct More {
     /// What the stream's error was about.
     pub(super) failed: Option<CompletionReason>,
     /// Requests whose replies have not left yet, and somebody is to be told.
-    pub(super) completing: VecDeque<Completing>,
+    pub(super) outstanding: Outstanding,
 }
 
 impl Conn {
@@ -292,7 +291,7 @@ fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
         conn.unsent = 0;
         let done = conn.more.as_mut().map(|more| {
             more.pace = None;
-            mem::take(&mut more.completing)
+            mem::take(&mut more.outstanding).into_all()
         });
         let flags = conn.flags;
         conn.clear(conn_flag::STALLED | conn_flag::WRITE_TIMED | conn_flag::BLOCKED);
@@ -399,7 +398,7 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
     let all_sent = !conn.has(conn_flag::BLOCKED) && more.failed.is_none();
     let sent = if all_sent { CompletionReason::Ok } else { why };
     service.state.borrow_mut().counters.completions[index_of(sent)] += u64::from(unsent);
-    for mut completing in more.completing {
+    for mut completing in more.outstanding.into_all() {
         if completing.record.reason == CompletionReason::Ok {
             completing.record.reason = sent;
         }

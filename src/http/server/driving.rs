@@ -9,7 +9,7 @@
 use std::mem;
 use std::rc::Rc;
 
-use super::completing::{Completing, record_of};
+use super::completing::Completing;
 use super::connection::{self, At, Phase, conn_flag};
 use super::exchange::{Answer, Exchange, flag};
 use super::service::{Service, State};
@@ -302,33 +302,27 @@ pub(super) fn release(
     let Some(mut exchange) = conn.exchange.take() else { return Step::Wait };
     let handler_timed = exchange.has(flag::HANDLER_TIMED);
     let was_slow = was_slow(&exchange, ev.now_nanos());
-    let hooks = exchange.hooks.take();
-    let told = hooks.is_some();
+    let mut hooks = exchange.hooks.take();
+    let completing = Completing::of(&exchange, exchange.outcome(), hooks.as_deref_mut());
+    let told = completing.tells();
     if told {
-        let record = record_of(&exchange, exchange.outcome(), hooks.as_deref());
-        let mut hooks = hooks;
-        // Only what is to be told is kept until then; the rest goes now, with nothing borrowed.
-        let rest = hooks.as_mut().map(|hooks| {
-            (
-                hooks.incoming.take(),
-                hooks.on_disconnect.take(),
-                hooks.on_drained.take(),
-                hooks.puller.take(),
-            )
-        });
-        conn.more().completing.push_back(Completing { record, hooks });
+        let outstanding = &mut conn.more().outstanding;
+        outstanding.push(completing);
+        let kept = outstanding.memory();
         connection::make_loud(ev, conn);
-        exchange.reset();
-        state.give_exchange(exchange);
-        drop(state);
-        drop(rest);
+        // What is kept of requests whose replies are not taken takes memory as those do.
+        if at.stream.is_full_with(ev, kept) {
+            conn.set(conn_flag::STALLED);
+        }
     } else {
         conn.unsent += 1;
-        exchange.reset();
-        // The next request, which may be there already, finds it at hand.
-        state.give_exchange(exchange);
-        drop(state);
     }
+    exchange.reset();
+    // The next request, which may be there already, finds it at hand.
+    state.give_exchange(exchange);
+    drop(state);
+    // Only what is to be told is kept until then; the rest goes now, with nothing borrowed.
+    drop(hooks);
     if handler_timed {
         at.stream.set_timer(ev, None);
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::completing::{Completing, record_of};
+use super::completing::Completing;
 use super::connection::{self, At, Phase, conn_flag};
 use super::exchange::{Answer, Exchange, Framing, flag};
 use super::incoming::BodyError;
@@ -191,26 +191,15 @@ fn close_exchange(
     reason: CompletionReason,
 ) {
     let mut hooks = exchange.hooks.take();
-    let record = record_of(&exchange, reason, hooks.as_deref());
+    let completing = Completing::of(&exchange, reason, hooks.as_deref_mut());
     let request = exchange.request.take();
-    let rest = hooks.as_mut().map(|hooks| {
-        (
-            hooks.pending.take(),
-            hooks.held.take(),
-            hooks.incoming.take(),
-            hooks.on_disconnect.take(),
-            hooks.on_drained.take(),
-            hooks.puller.take(),
-        )
-    });
     exchange.reset();
-    let completing = Completing { record, hooks };
     let over = {
         let mut state = service.state.borrow_mut();
         state.give_exchange(exchange);
         match state.conn(at).filter(|_| reason == CompletionReason::Ok) {
-            Some(conn) if completing.hooks.is_some() => {
-                conn.more().completing.push_back(completing);
+            Some(conn) if completing.tells() => {
+                conn.more().outstanding.push(completing);
                 connection::make_loud(ev, conn);
                 None
             }
@@ -221,7 +210,7 @@ fn close_exchange(
             None => Some(completing),
         }
     };
-    drop((request, rest));
+    drop((request, hooks));
     if let Some(completing) = over {
         completing::complete(ev, service, completing);
     }

@@ -139,7 +139,7 @@ pub(super) struct Exchange {
 }
 
 type OnDisconnect = Box<dyn FnMut(&mut EvLoop, Disconnected)>;
-type OnCompleted = Box<dyn FnOnce(&mut EvLoop, &Completed)>;
+pub(super) type OnCompleted = Box<dyn FnOnce(&mut EvLoop, &Completed)>;
 type OnDrained = Box<dyn FnMut(&mut EvLoop)>;
 
 /// Time-outs of one request, each where it differs from the server's.

@@ -279,7 +279,8 @@ impl ServerOptions {
 
     /// How much may wait for a client that does not read, in bytes: 256 KiB, where writing reports
     /// [`Full`](crate::net::Written::Full) and no further request is looked at, and 1 MiB, where more is refused. A whole reply
-    /// is taken whatever its length, and so is the end of one that comes in pieces. See
+    /// is taken whatever its length, and so is the end of one that comes in pieces. What is kept of requests until
+    /// [somebody is told](Routes::on_completed) that their replies have left counts with the replies for the first. See
     /// [`Stream::set_write_limits`](crate::net::Stream::set_write_limits).
     pub fn write_limits(mut self, soft: usize, hard: usize) -> Self {
         self.write_limits = Some((soft, hard));

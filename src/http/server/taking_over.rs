@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::completing::{Completing, record_of};
+use super::completing::Completing;
 use super::connection::{At, conn_flag};
 use super::exchange::flag;
 use super::reply::gone;
@@ -93,18 +93,18 @@ pub(super) fn upgrade(
         // And one of the connections there may be.
         at.stream.set_data(ev, place);
     }
-    let mut done: Vec<Completing> = more.completing.into();
+    let mut done = more.outstanding.into_all();
     if let Some(mut exchange) = conn.exchange.take() {
         exchange.status = Some(Status::SWITCHING_PROTOCOLS);
         exchange.bytes_out += len;
         exchange.head_out = usize::try_from(len).unwrap_or(usize::MAX);
-        let hooks = exchange.hooks.take();
-        let record = record_of(&exchange, CompletionReason::Upgraded, hooks.as_deref());
+        let mut hooks = exchange.hooks.take();
+        let reason = CompletionReason::Upgraded;
+        done.push_back(Completing::of(&exchange, reason, hooks.as_deref_mut()));
         let request = exchange.request.take();
         exchange.reset();
         service.state.borrow_mut().give_exchange(exchange);
-        drop(request);
-        done.push(Completing { record, hooks });
+        drop((request, hooks));
     }
     let stream = at.stream;
     stream.set_read_timeout(ev, None);

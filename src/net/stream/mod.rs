@@ -344,6 +344,16 @@ impl Stream {
         .unwrap_or(0)
     }
 
+    /// Whether something waits to be sent that, with so many bytes more, would be as much as [may](Self::set_write_limits).
+    #[cfg(feature = "http-server")]
+    pub(crate) fn is_full_with(self, ev: &EvLoop, bytes: usize) -> bool {
+        self.look(ev, |state| {
+            let waits = state.output_len();
+            waits > 0 && waits.saturating_add(bytes) >= state.limits().soft
+        })
+        .unwrap_or(false)
+    }
+
     // --- enabling --------------------------------------------------------------------------------
 
     /// Has the stream read, which it does from the start (`bufferevent_enable`), also after a read time-out
