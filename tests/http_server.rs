@@ -8,5 +8,5 @@ mod suite;
 #[path = "suite/http.rs"]
 mod talking;
 
-suite::on!(epoll: http_routes, http_replies, http_endings, http_hooks, http_bodies, http_any_order, http_streams, http_pipes, http_pipelines, http_anywhere, http_behind, http_connections, http_time, http_stopping, http_panics, http_threads);
-suite::on!(poll: http_routes, http_replies, http_endings, http_hooks, http_bodies, http_any_order, http_streams, http_pipes, http_pipelines, http_anywhere, http_behind, http_connections, http_time, http_stopping, http_panics, http_threads);
+suite::on!(epoll: http_routes, http_replies, http_endings, http_hooks, http_bodies, http_any_order, http_streams, http_pipes, http_pipelines, http_anywhere, http_behind, http_connections, http_time, http_stopping, http_panics, http_threads, http_watching);
+suite::on!(poll: http_routes, http_replies, http_endings, http_hooks, http_bodies, http_any_order, http_streams, http_pipes, http_pipelines, http_anywhere, http_behind, http_connections, http_time, http_stopping, http_panics, http_threads, http_watching);

@@ -95,7 +95,7 @@ impl Told {
         }
         self.desk.look(ev, self.every * 2);
         let told = Rc::clone(self);
-        self.everybody.stats(ev, self.server, move |ev, stats| {
+        self.everybody.look(ev, &self.desk.meter, self.server, move |ev, stats| {
             told.is_asking.set(false);
             let view = View::new(ev, &stats, &told.desk, told.stream.connection());
             let before = told.next.get();

@@ -1,10 +1,11 @@
-//! What the dashboard draws: how many requests end in each second, how long they took, how late the loops are; and who
+//! What the dashboard draws: how many requests come in each second, how long they take, how late the loops are; and who
 //! is connected.
 //!
-//! A [`Meter`] is what all threads count in; each thread has a [`Desk`], which is told what happens there. A sample is taken
-//! by whoever is there first when a second is over, be it a request or somebody who looks. There is no timer for it: a
-//! server that nobody asks sleeps, and the seconds slept through had no requests. How late a loop is, is measured while
-//! somebody looks.
+//! A [`Meter`] is common to all threads; each thread has a [`Desk`]. A server that nobody looks at pays for none of this but the
+//! rows of its connections: how many requests there were since somebody has looked, the servers know by themselves. How long
+//! requests take, what they were for, and how late a loop is, is measured while somebody looks. There is no timer for
+//! seconds: a sample is taken by whoever looks first when one is over, and seconds in which nobody has looked had their
+//! average.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use evloop::EvLoop;
-use evloop::http::{Completed, CompletionReason, ConnectionEvent, Method, Routes};
-use evloop::net::Stream;
+use evloop::http::{
+    Completed, CompletionReason, Connection, ConnectionEvent, HookSwitch, Method, Routes,
+};
+use evloop::net::Reason;
 
 /// How many seconds are drawn.
 pub const SECONDS: usize = 60;
@@ -38,9 +41,9 @@ const LONGEST: usize = 60;
 /// What happened in a second.
 #[derive(Clone, Copy, Default)]
 pub struct Sample {
-    /// Requests that ended.
+    /// Requests that came.
     pub rate: u64,
-    /// So many microseconds, or less, half of them took; `None` if there were none.
+    /// So many microseconds, or less, half of those took that ended; `None` if there were none, or nobody has looked.
     pub half: Option<u64>,
     /// And 99 of 100.
     pub most: Option<u64>,
@@ -48,17 +51,19 @@ pub struct Sample {
     pub lag: Option<u64>,
 }
 
-/// Counted by all threads.
+/// Common to all threads.
 pub struct Meter {
     began: Instant,
+    /// Until then somebody looks, in milliseconds from the beginning.
+    until: AtomicU64,
+    /// While it is on, requests are told when they end.
+    looked_at: HookSwitch,
     took: [AtomicU64; BUCKETS],
     /// The worst since the last sample, in microseconds and one more; 0 if there was none.
     lag: AtomicU64,
-    /// [`History::next`], for who only wants to know whether it is time.
-    next: AtomicU64,
     history: Mutex<History>,
-    /// The connections of each thread, by number, which is by age.
-    seen: Box<[Mutex<BTreeMap<u64, Row>>]>,
+    /// The connections of all threads, by number, which is by age.
+    seen: Mutex<BTreeMap<u64, Row>>,
 }
 
 #[derive(Default)]
@@ -68,6 +73,8 @@ struct History {
     next: u64,
     /// What was counted when the last one was taken.
     before: Counts,
+    /// How many requests there had been.
+    requests: u64,
 }
 
 struct Counts([u64; BUCKETS]);
@@ -81,26 +88,64 @@ impl Default for Counts {
 /// A connection.
 #[derive(Clone)]
 pub struct Row {
-    pub id: u64,
-    pub stream: Stream,
+    pub connection: Connection,
     pub peer: String,
     pub opened: Instant,
     /// `None` for a WebSocket, which the server has let go of.
-    pub requests: Option<u64>,
+    pub requests: Option<u32>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// What it asks for, or has asked for last since somebody looks.
     pub last: String,
 }
 
+impl Row {
+    fn new(ev: &EvLoop, connection: Connection) -> Self {
+        let peer = connection.peer(ev);
+        Self {
+            connection,
+            peer: peer.map_or_else(|| "–".to_owned(), |peer| peer.to_string()),
+            opened: Instant::now(),
+            requests: Some(0),
+            bytes_in: 0,
+            bytes_out: 0,
+            last: String::new(),
+        }
+    }
+
+    /// Brings it up to date, if it is a connection of this loop.
+    fn renew(&mut self, ev: &EvLoop) {
+        if let Some(info) = self.connection.stream().info(ev) {
+            (self.bytes_in, self.bytes_out) = (info.bytes_in, info.bytes_out);
+        }
+        if let Some(info) = self.connection.info(ev) {
+            self.requests = Some(info.requests);
+            if let Some((method, target)) = info.request {
+                self.ask(&method, &target);
+            }
+        }
+    }
+
+    fn ask(&mut self, method: &Method, target: &str) {
+        // Not the query: what people search for is nobody's business.
+        let end = target.find('?').unwrap_or(target.len()).min(LONGEST);
+        self.last.clear();
+        self.last.push_str(method.as_str());
+        self.last.push(' ');
+        self.last.push_str(target.get(..end).unwrap_or_default());
+    }
+}
+
 impl Meter {
-    pub fn new(threads: usize) -> Self {
+    pub fn new() -> Self {
         Self {
             began: Instant::now(),
+            until: AtomicU64::new(0),
+            looked_at: HookSwitch::new(),
             took: [const { AtomicU64::new(0) }; BUCKETS],
             lag: AtomicU64::new(0),
-            next: AtomicU64::new(0),
             history: Mutex::default(),
-            seen: (0..threads).map(|_| Mutex::default()).collect(),
+            seen: Mutex::default(),
         }
     }
 
@@ -110,8 +155,7 @@ impl Meter {
 
     /// The samples from a number on, of those that are still there, and the number of the one to come.
     pub fn samples(&self, from: u64) -> (Vec<Sample>, u64) {
-        let mut history = locked(&self.history);
-        self.catch_up(&mut history);
+        let history = locked(&self.history);
         let known = history.samples.len();
         let wanted = usize::try_from(history.next.saturating_sub(from)).unwrap_or(known);
         let skipped = known.saturating_sub(wanted);
@@ -126,44 +170,34 @@ impl Meter {
 
     /// The oldest connections of all threads, how many there are, and how many of them are WebSockets.
     pub fn connections(&self) -> (Vec<Row>, usize, usize) {
-        let (mut rows, mut open, mut websockets) = (Vec::new(), 0, 0);
-        for seen in &self.seen {
-            let seen = locked(seen);
-            rows.extend(seen.values().take(LISTED).cloned());
-            open += seen.len();
-            websockets += seen.values().filter(|row| row.requests.is_none()).count();
-        }
-        rows.sort_by_key(|row| row.id);
-        (rows, open, websockets)
+        let seen = locked(&self.seen);
+        let websockets = seen.values().filter(|row| row.requests.is_none()).count();
+        (seen.values().take(LISTED).cloned().collect(), seen.len(), websockets)
     }
 
-    /// A request has ended.
-    fn note(&self, started: Instant) {
-        let now = Instant::now();
-        self.look(now);
-        let took = microseconds(now.saturating_duration_since(started));
-        self.took[bucket_of(took)].fetch_add(1, Relaxed);
+    /// Brings the rows of this loop's connections up to date, of those that are listed.
+    pub fn renew(&self, ev: &EvLoop) {
+        locked(&self.seen).values_mut().take(LISTED).for_each(|row| row.renew(ev));
     }
 
-    /// Takes a sample if it is time for one.
-    fn look(&self, now: Instant) {
-        if now.duration_since(self.began).as_secs() > self.next.load(Relaxed) {
-            // Another thread may be at it.
-            if let Ok(mut history) = self.history.try_lock() {
-                self.catch_up(&mut history);
-            }
-        }
+    /// One of this thread's, as it is now.
+    pub fn row(&self, ev: &EvLoop, connection: Connection) -> Option<Row> {
+        let mut seen = locked(&self.seen);
+        let row = seen.get_mut(&connection.id())?;
+        row.renew(ev);
+        Some(row.clone())
     }
 
-    /// Takes the samples of the seconds that are over.
-    fn catch_up(&self, history: &mut History) {
+    /// So many requests have come up to now. Takes the samples of the seconds that are over.
+    pub fn count(&self, requests: u64) {
+        let mut history = locked(&self.history);
         let over = self.began.elapsed().as_secs();
         let missing = over.saturating_sub(history.next);
         if missing == 0 {
             return;
         }
+        let was_looked_at = history.next * 1000 <= self.until.load(Relaxed);
         history.next = over;
-        self.next.store(over, Relaxed);
         let mut counts = Counts::default();
         let pairs = counts.0.iter_mut().zip(&mut history.before.0);
         for ((count, before), total) in pairs.zip(&self.took) {
@@ -171,17 +205,45 @@ impl Meter {
             *count = total - *before;
             *before = total;
         }
-        let rate = counts.0.iter().sum();
-        history.push(Sample {
-            rate,
-            half: percentile(&counts, rate, 50),
-            most: percentile(&counts, rate, 99),
-            lag: self.lag.swap(0, Relaxed).checked_sub(1),
-        });
-        // Had there been any requests in the seconds behind that one, the first of them would have looked.
+        let came = requests.saturating_sub(history.requests);
+        history.requests = requests;
+        let ended = counts.0.iter().sum();
+        let lag = self.lag.swap(0, Relaxed).checked_sub(1);
+        let sample = Sample {
+            rate: came / missing,
+            half: percentile(&counts, ended, 50).filter(|_| was_looked_at),
+            most: percentile(&counts, ended, 99).filter(|_| was_looked_at),
+            lag: lag.filter(|_| was_looked_at),
+        };
         for _ in 1..missing.min(SECONDS as u64 + 1) {
-            history.push(Sample::default());
+            history.push(sample);
         }
+        history.push(Sample { rate: sample.rate + came % missing, ..sample });
+    }
+
+    /// A request has ended.
+    fn note(&self, started: Instant) {
+        let took = microseconds(started.elapsed());
+        self.took[bucket_of(took)].fetch_add(1, Relaxed);
+    }
+
+    /// Somebody looks until then.
+    fn look(&self, until: Instant) {
+        self.until.fetch_max(self.moment(until), Relaxed);
+        self.looked_at.set(true);
+    }
+
+    /// Whether nobody looks any more; what is measured for those who do ends with that.
+    fn rests(&self) -> bool {
+        let rests = self.moment(Instant::now()) > self.until.load(Relaxed);
+        if rests {
+            self.looked_at.set(false);
+        }
+        rests
+    }
+
+    fn moment(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -237,122 +299,73 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Is told what happens on one thread.
 pub struct Desk {
     pub meter: Arc<Meter>,
-    thread: usize,
-    /// Until then the loop looks how late it is.
-    until: Cell<Option<Instant>>,
+    /// The loop looks how late it is.
+    is_looking: Cell<bool>,
 }
 
 impl Desk {
-    pub fn new(meter: Arc<Meter>, thread: usize) -> Rc<Self> {
-        Rc::new(Self { meter, thread, until: Cell::new(None) })
+    pub fn new(meter: Arc<Meter>) -> Rc<Self> {
+        Rc::new(Self { meter, is_looking: Cell::new(false) })
     }
 
     /// Has what happens told to the desk.
     pub fn watch(self: &Rc<Self>, routes: Routes) -> Routes {
-        let (comes, asks, ends) = (Rc::clone(self), Rc::clone(self), Rc::clone(self));
+        let (comes, ends) = (Arc::clone(&self.meter), Arc::clone(&self.meter));
         routes
             .on_connection(move |ev, connection, event| match event {
-                ConnectionEvent::Opened => comes.opened(ev, connection.stream()),
-                _ => comes.closed(connection.stream()),
+                ConnectionEvent::Opened => {
+                    locked(&comes.seen).insert(connection.id(), Row::new(ev, connection));
+                }
+                ConnectionEvent::Closed(Reason::HandedOff) => {
+                    if let Some(row) = locked(&comes.seen).get_mut(&connection.id()) {
+                        row.requests = None;
+                        row.last = "WebSocket".to_owned();
+                    }
+                }
+                _ => drop(locked(&comes.seen).remove(&connection.id())),
             })
-            .on_request_line(move |_, connection, method, target| {
-                asks.request(connection.stream(), method, target);
+            .on_completed_while(&self.meter.looked_at, move |_, completed| {
+                completed_on(&ends, completed);
             })
-            .on_completed(move |_, completed| ends.completed(completed))
     }
 
-    fn with<R>(&self, change: impl FnOnce(&mut BTreeMap<u64, Row>) -> R) -> Option<R> {
-        self.meter.seen.get(self.thread).map(|seen| change(&mut locked(seen)))
-    }
-
-    fn opened(&self, ev: &EvLoop, stream: Stream) {
-        let peer = stream.peer(ev);
-        let row = Row {
-            id: stream.id(),
-            stream,
-            peer: peer.map_or_else(|| "–".to_owned(), |peer| peer.to_string()),
-            opened: Instant::now(),
-            requests: Some(0),
-            bytes_in: 0,
-            bytes_out: 0,
-            last: String::new(),
-        };
-        self.with(|seen| seen.insert(stream.id(), row));
-    }
-
-    /// Also told by WebSockets, of whose end the server does not know.
-    pub fn closed(&self, stream: Stream) {
-        self.with(|seen| seen.remove(&stream.id()));
-    }
-
-    fn request(&self, stream: Stream, method: &Method, target: &str) {
-        // Not the query: what people search for is nobody's business.
-        let end = target.find('?').unwrap_or(target.len()).min(LONGEST);
-        let path = target.get(..end).unwrap_or_default();
-        self.with(|seen| {
-            let Some(row) = seen.get_mut(&stream.id()) else { return };
-            row.requests = row.requests.map(|requests| requests + 1);
-            row.last.clear();
-            row.last.push_str(method.as_str());
-            row.last.push(' ');
-            row.last.push_str(path);
-        });
-    }
-
-    fn completed(&self, completed: &Completed) {
-        let is_upgraded = completed.reason == CompletionReason::Upgraded;
-        self.with(|seen| {
-            let Some(row) = seen.get_mut(&completed.request.connection.id()) else { return };
-            row.bytes_in += completed.bytes_in;
-            row.bytes_out += completed.bytes_out;
-            if is_upgraded {
-                row.requests = None;
-                row.last = "WebSocket".to_owned();
-            }
-        });
-        // What was cut off has not taken a time that says anything. `duration` is in the loop's time, which does not pass
-        // within an iteration.
-        if let (CompletionReason::Ok, Some(started)) = (completed.reason, completed.started) {
-            self.meter.note(started);
-        }
-    }
-
-    /// A WebSocket has said something.
+    /// A WebSocket has ended, which the server does not know.
     #[cfg(feature = "websocket")]
-    pub fn moved(&self, ev: &EvLoop, stream: Stream) {
-        let Some(info) = stream.info(ev) else { return };
-        self.with(|seen| {
-            let Some(row) = seen.get_mut(&stream.id()) else { return };
-            (row.bytes_in, row.bytes_out) = (info.bytes_in, info.bytes_out);
-        });
+    pub fn closed(&self, stream: evloop::net::Stream) {
+        locked(&self.meter.seen).remove(&stream.id());
     }
 
     /// Somebody looks, and will again in less than so long.
     pub fn look(self: &Rc<Self>, ev: &mut EvLoop, again_in: Duration) {
-        let until = Instant::now() + PATIENCE.max(again_in);
-        if self.until.replace(Some(until)).is_some() {
+        self.meter.look(Instant::now() + PATIENCE.max(again_in));
+        if self.is_looking.replace(true) {
             return;
         }
         let desk = Rc::clone(self);
         let mut due: Option<Instant> = None;
         let timer = ev.timer(TICK, TICK, move |ev, e| {
-            let now = Instant::now();
             if let Some(due) = due {
-                let late = microseconds(now.saturating_duration_since(due));
+                let late = microseconds(due.elapsed());
                 desk.meter.lag.fetch_max(late.saturating_add(1), Relaxed);
             }
-            desk.meter.look(now);
             due = e.watcher.due(ev);
-            if desk.until.get().is_none_or(|until| now > until) {
-                desk.until.set(None);
+            if desk.meter.rests() {
+                desk.is_looking.set(false);
                 e.watcher.free(ev);
             }
         });
         timer.start(ev).set_ref(ev, false);
     }
+}
 
-    /// One of this thread's, as it is now.
-    pub fn row(&self, stream: Stream) -> Option<Row> {
-        self.with(|seen| seen.get(&stream.id()).cloned())?
+fn completed_on(meter: &Meter, completed: &Completed) {
+    let request = &completed.request;
+    if let Some(row) = locked(&meter.seen).get_mut(&request.connection.id()) {
+        row.ask(&request.method, &request.target);
+    }
+    // What was cut off has not taken a time that says anything. `duration` is in the loop's time, which does not pass
+    // within an iteration.
+    if let (CompletionReason::Ok, Some(started)) = (completed.reason, completed.started) {
+        meter.note(started);
     }
 }

@@ -40,8 +40,8 @@ impl View {
         // The last figures there are: a second without requests has none.
         let timed = samples.iter().rev().find(|sample| sample.half.is_some());
         let (mut rows, open, websockets) = desk.meter.connections();
-        rows.extend(desk.row(own.stream()));
-        let rows = shown(ev, rows, own.id());
+        rows.extend(desk.meter.row(ev, own));
+        let rows = shown(rows, own.id());
         let hidden = open.saturating_sub(rows.len());
         let highest = |of: fn(&Sample) -> Option<u64>| samples.iter().filter_map(of).max();
         let lag = last.lag.unwrap_or_else(|| since_wake_up(ev));
@@ -170,24 +170,21 @@ fn since_wake_up(ev: &EvLoop) -> u64 {
 }
 
 /// The reader's own connection, and the oldest others.
-fn shown(ev: &EvLoop, mut rows: Vec<Row>, own: u64) -> Vec<Shown> {
-    rows.sort_by_key(|row| (row.id != own, row.id));
-    rows.dedup_by_key(|row| row.id);
+fn shown(mut rows: Vec<Row>, own: u64) -> Vec<Shown> {
+    rows.sort_by_key(|row| (row.connection.id() != own, row.connection.id()));
+    rows.dedup_by_key(|row| row.connection.id());
     rows.truncate(LISTED);
-    rows.into_iter().map(|row| Shown { is_own: row.id == own, cells: cells(ev, row) }).collect()
+    let shown = |row: Row| Shown { is_own: row.connection.id() == own, cells: cells(row) };
+    rows.into_iter().map(shown).collect()
 }
 
-fn cells(ev: &EvLoop, row: Row) -> [String; 6] {
-    // Of those of this thread, the last byte; of others, those of the last request.
-    let info = row.stream.info(ev);
-    let (bytes_in, bytes_out) =
-        info.map_or((row.bytes_in, row.bytes_out), |info| (info.bytes_in, info.bytes_out));
+fn cells(row: Row) -> [String; 6] {
     [
         row.peer,
         roughly(row.opened.elapsed()),
-        row.requests.map_or_else(|| "–".to_owned(), number),
-        bytes(bytes_in),
-        bytes(bytes_out),
+        row.requests.map_or_else(|| "–".to_owned(), |requests| number(requests.into())),
+        bytes(row.bytes_in),
+        bytes(row.bytes_out),
         row.last,
     ]
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -90,7 +91,7 @@ fn dashboard(routes: Routes, setup: Setup, desk: &Rc<Desk>, everybody: &Everybod
             let (setup, desk) = (setup.clone(), Rc::clone(&on_page));
             let own = reply.connection();
             desk.look(ev, Duration::ZERO);
-            for_page.stats(ev, reply.server(), move |ev, stats| {
+            for_page.look(ev, &Arc::clone(&desk.meter), reply.server(), move |ev, stats| {
                 let nonce = page::nonce();
                 let origin = page::origin(&setup, &request);
                 let view = View::new(ev, &stats, &desk, own);

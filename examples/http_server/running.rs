@@ -24,6 +24,29 @@ pub struct Everybody {
 }
 
 impl Everybody {
+    /// The same as `stats`, for who looks at the dashboard: its rows and samples are up to date then.
+    pub fn look(
+        &self,
+        ev: &mut EvLoop,
+        meter: &Arc<Meter>,
+        own: Server,
+        done: impl FnOnce(&mut EvLoop, ServerStats) + 'static,
+    ) {
+        let meter = Arc::clone(meter);
+        match self.threads.get() {
+            Some(threads) => {
+                let renewed = Arc::clone(&meter);
+                threads.each(move |ev, _| renewed.renew(ev));
+            }
+            None => meter.renew(ev),
+        }
+        // What was asked for first is answered first.
+        self.stats(ev, own, move |ev, stats| {
+            meter.count(stats.requests);
+            done(ev, stats);
+        });
+    }
+
     /// Asks all what they have done, and goes on then. `own` is that of who asks.
     pub fn stats(
         &self,
@@ -49,17 +72,16 @@ pub fn start(
 ) -> evloop::Result<Running> {
     let server_options = options.server();
     let setup = options.setup();
-    let meter = Arc::new(Meter::new(options.threads));
+    let meter = Arc::new(Meter::new());
     let everybody = Everybody::default();
     let all = Arc::clone(&everybody.threads);
     let given: Vec<_> = given.into_iter().map(|inherited| inherited.fd).collect();
-    let routes =
-        move |thread| routes::all(&setup, &Desk::new(Arc::clone(&meter), thread), &everybody);
+    let routes = move || routes::all(&setup, &Desk::new(Arc::clone(&meter)), &everybody);
     if options.threads == 1 {
         let server = if given.is_empty() {
-            server_options.listen(ev, &options.listen, routes(0))?
+            server_options.listen(ev, &options.listen, routes())?
         } else {
-            server_options.adopt_all(ev, given, routes(0))?
+            server_options.adopt_all(ev, given, routes())?
         };
         return Ok(Running::Here(server));
     }
@@ -71,6 +93,7 @@ pub fn start(
     if let Some(backend) = options.backend {
         threads = threads.backend(backend);
     }
+    let routes = move |_| routes();
     let servers = if given.is_empty() {
         threads.listen(server_options, &options.listen, routes)?
     } else {

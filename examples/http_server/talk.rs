@@ -55,7 +55,6 @@ mod with_websocket {
             WebSocketEvent::Closed(_) => return desk.closed(ws.stream()),
             _ => return,
         };
-        desk.moved(ev, ws.stream());
         // Whoever does not read is not read from.
         if let Ok(Written::Full) = sent {
             ws.pause(ev);

@@ -53,6 +53,14 @@ fn every_connection_is_served_by_one_of_the_threads() {
         let stats = sum.take();
         assert_eq!((stats.connections, stats.accepted, stats.requests), (30, 30, 60));
         assert_eq!(stats.completed(CompletionReason::Ok), 60);
+        // Each has some of them.
+        let (tell, told) = std::sync::mpsc::channel();
+        servers.remote().each(move |ev, server| {
+            let infos = server.connections(ev).into_iter().map(|one| one.info(ev).unwrap());
+            tell.send(infos.map(|info| info.requests).sum::<u32>()).unwrap();
+        });
+        assert_eq!((0..3).map(|_| told.recv().unwrap()).sum::<u32>(), 60);
+        assert!(told.recv().is_err());
         drop(servers);
     }
 }

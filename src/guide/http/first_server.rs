@@ -126,7 +126,9 @@
 //!
 //! `on_completed` comes once for each request, when its reply has left or cannot, with the
 //! [reason](crate::http::CompletionReason), bytes and times: for counters, and for logs of a kind that
-//! [`AccessLog`](crate::http::AccessLog) does not write. The first hook asks for a password without looking at it;
+//! [`AccessLog`](crate::http::AccessLog) does not write. All requests are remembered for it, which costs about as
+//! much as answering a short one: who looks only now and then has the hook behind a
+//! [`HookSwitch`](crate::http::HookSwitch), and takes totals from [`Server::stats`](crate::http::Server::stats). The first hook asks for a password without looking at it;
 //! those that look are [further on](super::forms_and_uploads#who-is-it).
 //!
 //! # Stopping

@@ -23,7 +23,7 @@
 // `pieces`, which `packing` may make smaller; `prepared` is for replies that are made within the crate. `ending`
 // closes, `times` waits no longer, `pace` for nobody who takes too little, `capacity` turns away, `stopping` sees all off, `guests` too, who are no requests any more.
 // `request`, `reply`, `incoming`, `outgoing`, `response` and `remote` are what users hold; `routes` and `options` what
-// they say in advance.
+// they say in advance; `watching` is for those who look at a server that runs.
 
 mod bodies;
 mod calling;
@@ -66,6 +66,7 @@ mod threads;
 mod times;
 #[cfg_attr(not(feature = "compress"), path = "unpacking_off.rs")]
 mod unpacking;
+mod watching;
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -96,6 +97,7 @@ pub use response::Response;
 pub use routes::{Outcome, Routes};
 pub use stats::ServerStats;
 pub use threads::{ServerThreads, ServersRemote, Sharing, ThreadOptions};
+pub use watching::{ConnectionInfo, HookSwitch};
 
 /// The key of a server.
 ///

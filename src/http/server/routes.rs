@@ -7,7 +7,9 @@ use std::fmt;
 use super::hosts::{HostNumber, Hosts, Scope};
 use super::reply::Reply;
 use super::request::Request;
-use super::{Completed, Connection, ConnectionEvent, Failure, Refused, Response, Summary};
+use super::{
+    Completed, Connection, ConnectionEvent, Failure, HookSwitch, Refused, Response, Summary,
+};
 use crate::http::table::{PathPattern, Table};
 use crate::wire::{Fault, Method, Status};
 use crate::{Error, EvLoop};
@@ -101,6 +103,8 @@ pub struct Routes {
     pub(super) request_line: Option<RefCell<OnRequestLine>>,
     pub(super) connection: Option<RefCell<OnConnection>>,
     pub(super) completed: Option<RefCell<Vec<OnCompleted>>>,
+    /// What each of them is called while; until the server starts.
+    pub(super) completed_while: Vec<Option<HookSwitch>>,
     pub(super) refused: Option<RefCell<Vec<OnRefused>>>,
     pub(super) failure: Option<RefCell<OnFailure>>,
     #[cfg(feature = "compress")]
@@ -287,8 +291,18 @@ impl Routes {
 
     /// Called once for each request whose head was complete, when it is over: its reply has left, or cannot
     /// (`MHD_OPTION_NOTIFY_COMPLETED`). Those of several are called in the order in which they were added.
-    pub fn on_completed(mut self, hook: impl FnMut(&mut EvLoop, &Completed) + 'static) -> Self {
+    pub fn on_completed(self, hook: impl FnMut(&mut EvLoop, &Completed) + 'static) -> Self {
+        self.completing(None, hook)
+    }
+
+    /// `switch` is what says whether it is called, where that is not always.
+    pub(super) fn completing(
+        mut self,
+        switch: Option<HookSwitch>,
+        hook: impl FnMut(&mut EvLoop, &Completed) + 'static,
+    ) -> Self {
         self.completed.get_or_insert_default().get_mut().push(Box::new(hook));
+        self.completed_while.push(switch);
         self
     }
 

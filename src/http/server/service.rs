@@ -22,7 +22,9 @@ use super::plain_head::{DateLine, PlainHead};
 use super::request::Parts;
 use super::stats::Counters;
 use super::stopping::{self, Stopping};
-use super::{Completed, ConnectionEvent, Refused, Routes, Server, clients, connection, preface};
+use super::{
+    Completed, ConnectionEvent, HookSwitch, Refused, Routes, Server, clients, connection, preface,
+};
 use crate::net::{Listener, Stream};
 use crate::{EvLoop, Remote, Result, Timer};
 
@@ -61,6 +63,10 @@ pub(super) struct Service {
     pub(super) untold_connections: RefCell<VecDeque<(Stream, ConnectionEvent)>>,
     #[cfg(feature = "compress")]
     pub(super) packing: super::packing::Packing,
+    /// Somebody is always told what requests ask for.
+    wants_summaries: bool,
+    /// Whoever else is, while one of these is on.
+    switches: Box<[HookSwitch]>,
     /// Somebody may have a say in a request between its head and its handler.
     looks_at_heads: bool,
     /// Replies are looked at before they are sent.
@@ -123,6 +129,11 @@ impl Drop for Services {
 }
 
 impl Services {
+    /// Those that have not stopped.
+    pub(super) fn all(&self) -> Vec<Rc<Service>> {
+        self.list.borrow().clone()
+    }
+
     pub(super) fn find(&self, key: Server) -> Option<Rc<Service>> {
         self.list.borrow().iter().find(|service| service.key == key).map(Rc::clone)
     }
@@ -154,7 +165,11 @@ impl Service {
             has_capacity || routes.request_line.is_some() || !routes.before.is_empty();
         #[cfg(feature = "tls")]
         let looks_at_heads = looks_at_heads || options.matches_server_name;
+        let told = std::mem::take(&mut routes.completed_while);
+        let wants_summaries = !routes.after.is_empty() || told.iter().any(Option::is_none);
         let service = Rc::new(Self {
+            wants_summaries,
+            switches: told.into_iter().flatten().collect(),
             key: Server { id: IDS.fetch_add(1, Ordering::Relaxed) },
             asks_for_clients: clients::are_asked_for(&options, &routes),
             has_capacity,
@@ -260,7 +275,7 @@ impl Service {
 
     /// Whether what requests ask for must be remembered for somebody.
     pub(super) fn wants_summary(&self) -> bool {
-        !self.routes.after.is_empty() || self.routes.completed.is_some()
+        self.wants_summaries || self.switches.iter().any(HookSwitch::is_on)
     }
 
     /// Whether somebody may have a say in a request between its head and its handler: a hook, or a limit that some

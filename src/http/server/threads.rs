@@ -317,6 +317,15 @@ impl ServersRemote {
             });
         }
     }
+
+    /// Has `visit` called on each of the loops with its server, soon. Not where one has ended.
+    pub fn each(&self, visit: impl Fn(&mut EvLoop, Server) + Send + Sync + 'static) {
+        let visit = Arc::new(visit);
+        for (remote, server) in &*self.servers {
+            let (visit, server) = (Arc::clone(&visit), *server);
+            remote.post(move |ev| visit(ev, server));
+        }
+    }
 }
 
 /// Where connections come from.
