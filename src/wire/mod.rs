@@ -175,5 +175,5 @@ pub use status::Status;
 pub(crate) use syntax::{is_field_value, is_token};
 pub use target::decode_path;
 pub use urlencoded::{Form, Pairs};
-pub(crate) use write::{LastNumber, number};
+pub(crate) use write::number;
 pub use write::{end_of_head, field, number_field, request_line, status_line};

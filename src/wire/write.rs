@@ -117,36 +117,6 @@ pub fn end_of_head(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A number in decimal, and behind it the end of its line and of the head.
-pub(crate) struct LastNumber {
-    /// At the end of these.
-    bytes: [u8; 24],
-    first: usize,
-}
-
-impl LastNumber {
-    #[inline]
-    pub(crate) fn new(mut value: u64) -> Self {
-        let mut bytes = *b"00000000000000000000\r\n\r\n";
-        let mut first = 20;
-        // There are never more than twenty.
-        while let Some(digit) = bytes.get_mut(first - 1) {
-            first -= 1;
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 || first == 0 {
-                break;
-            }
-        }
-        Self { bytes, first }
-    }
-
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.first..).unwrap_or_default()
-    }
-}
-
 /// Appends a number in decimal.
 pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
     // Lengths of two and three digits are what most replies have.
@@ -170,17 +140,4 @@ pub(crate) fn number(out: &mut Vec<u8>, mut value: u64) {
         }
     }
     out.extend_from_slice(digits.get(first..).unwrap_or(&[]));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::LastNumber;
-
-    #[test]
-    fn the_last_number_of_a_head_is_followed_by_its_end() {
-        for value in [0, 7, 10, 99, 1000, 16 * 1024, u64::MAX] {
-            let number = LastNumber::new(value);
-            assert_eq!(number.bytes(), format!("{value}\r\n\r\n").as_bytes());
-        }
-    }
 }

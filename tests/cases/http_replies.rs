@@ -630,3 +630,21 @@ fn connection_close_ends_the_connection_after_the_reply() {
     assert_eq!((answer.text(), answer.closes()), ("bye", true));
     assert_eq!(client.ends(&mut ev), End::Orderly);
 }
+
+/// The head of one reply is kept for the next, which is mostly the same.
+#[test]
+fn every_reply_says_its_own_length_and_type() {
+    let mut ev = ev();
+    let routes = Routes::new().get("/{kind}/{len}", |ev: &mut EvLoop, request: Request, reply: Reply| {
+        let len: usize = request.param("len").unwrap().parse().unwrap();
+        reply.bytes(ev, request.param("kind").unwrap(), vec![b'x'; len])
+    });
+    let (_, mut client) = one_client(&mut ev, routes);
+    let kinds = ["a", "a", "a", "b", "b", "a"];
+    for (kind, len) in kinds.iter().cycle().zip([0, 1, 1, 1, 9, 9, 10, 99, 100, 9, 16_384, 0, 7]) {
+        let answer = client.ask(&mut ev, get(&format!("/{kind}/{len}")));
+        assert_eq!((answer.status, answer.body.len()), (200, len));
+        let fields = (answer.field("content-type"), answer.field("content-length"));
+        assert_eq!(fields, (Some(*kind), Some(len.to_string().as_str())));
+    }
+}

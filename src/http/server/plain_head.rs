@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::options::ServerOptions;
 use crate::EvLoop;
-use crate::wire::{http_date, is_field_value};
+use crate::wire::{self, http_date, is_field_value};
 
 /// A whole field line, and until when it is right.
 #[derive(Default)]
@@ -38,10 +38,13 @@ impl DateLine {
     }
 }
 
-/// The head of a plain reply, up to its length.
+/// The head of a plain reply.
 #[derive(Default)]
 pub(super) struct PlainHead {
     bytes: Vec<u8>,
+    /// Where in them the length is.
+    length_at: usize,
+    length: u64,
     content_type: String,
     /// In nanoseconds of the loop.
     until: u64,
@@ -49,13 +52,15 @@ pub(super) struct PlainHead {
 }
 
 impl PlainHead {
-    /// Replies of one type mostly follow each other: the last one is kept. `None` for a type that cannot be one.
+    /// Replies of one type mostly follow each other, and those of one length often do: the last one is kept. `None` for
+    /// a type that cannot be one.
     #[inline]
-    pub(super) fn until_length(
+    pub(super) fn of(
         &mut self,
         ev: &EvLoop,
         options: &ServerOptions,
         content_type: &str,
+        length: u64,
     ) -> Option<&[u8]> {
         let now = ev.now_nanos();
         if now >= self.until || self.content_type != content_type {
@@ -63,8 +68,19 @@ impl PlainHead {
                 return None;
             }
             self.renew(ev, options, content_type, now);
+            self.set_length(length);
+        } else if self.length != length {
+            self.set_length(length);
         }
         Some(&self.bytes)
+    }
+
+    #[inline(never)]
+    fn set_length(&mut self, length: u64) {
+        self.length = length;
+        self.bytes.truncate(self.length_at);
+        wire::number(&mut self.bytes, length);
+        self.bytes.extend_from_slice(b"\r\n\r\n");
     }
 
     #[cold]
@@ -83,6 +99,7 @@ impl PlainHead {
         self.bytes.extend_from_slice(b"Content-Type: ");
         self.bytes.extend_from_slice(content_type.as_bytes());
         self.bytes.extend_from_slice(b"\r\nContent-Length: ");
+        self.length_at = self.bytes.len();
         self.content_type.clear();
         self.content_type.push_str(content_type);
     }

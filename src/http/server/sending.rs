@@ -74,7 +74,7 @@ pub(super) fn answer_bytes(
 }
 
 /// The reply that most are: 200, with a body that is there, to a client of 1.1 that stays, and with nothing to be
-/// said but the type. Its head is the one before it, up to the length. `None` if it is another.
+/// said but the type. Its head is kept from the one before it. `None` if it is another.
 fn answer_plainly(
     ev: &mut EvLoop,
     service: &Service,
@@ -98,14 +98,12 @@ fn answer_plainly(
     if is_ending || !is_plain || !exchange.is_unanswered() {
         return None;
     }
-    let head = head.until_length(ev, options, content_type)?;
-    let length = wire::LastNumber::new(body.len() as u64);
-    let head_len = head.len() + length.bytes().len();
+    let head = head.of(ev, options, content_type, body.len() as u64)?;
     exchange.status = Some(Status::OK);
     exchange.answer = Answer::Done;
-    exchange.bytes_out += (head_len + body.len()) as u64;
-    exchange.head_out = head_len;
-    let result = at.stream.write_parts(ev, [head, length.bytes(), body]);
+    exchange.bytes_out += (head.len() + body.len()) as u64;
+    exchange.head_out = head.len();
+    let result = at.stream.write_parts(ev, [head, body]);
     if !driven {
         at.stream.trigger_received(ev, true);
     }
