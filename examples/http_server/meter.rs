@@ -1,24 +1,23 @@
 //! What the dashboard draws: how many requests come in each second, how long they take, how late the loops are; and who
 //! is connected.
 //!
-//! A [`Meter`] is common to all threads; each thread has a [`Desk`]. A server that nobody looks at pays for none of this but the
-//! rows of its connections: how many requests there were since somebody has looked, the servers know by themselves. How long
+//! A [`Meter`] is common to all threads; each thread has a [`Desk`]. A server that nobody looks at pays for none of this: how many
+//! requests there were since somebody has looked, and who is connected, the servers know by themselves. How long
 //! requests take, what they were for, and how late a loop is, is measured while somebody looks. There is no timer for
 //! seconds: a sample is taken by whoever looks first when one is over, and seconds in which nobody has looked had their
 //! average.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use evloop::EvLoop;
-use evloop::http::{
-    Completed, CompletionReason, Connection, ConnectionEvent, HookSwitch, Method, Routes,
-};
-use evloop::net::Reason;
+use evloop::http::{Completed, CompletionReason, Connection, HookSwitch, Method, Routes, Server};
+use evloop::net::Stream;
 
 /// How many seconds are drawn.
 pub const SECONDS: usize = 60;
@@ -62,8 +61,10 @@ pub struct Meter {
     /// The worst since the last sample, in microseconds and one more; 0 if there was none.
     lag: AtomicU64,
     history: Mutex<History>,
-    /// The connections of all threads, by number, which is by age.
-    seen: Mutex<BTreeMap<u64, Row>>,
+    /// The oldest connections of each thread, as they were when somebody has looked last.
+    listed: Mutex<HashMap<ThreadId, Vec<Row>>>,
+    /// By number, which is by age.
+    websockets: Mutex<BTreeMap<u64, Stream>>,
 }
 
 #[derive(Default)]
@@ -88,7 +89,8 @@ impl Default for Counts {
 /// A connection.
 #[derive(Clone)]
 pub struct Row {
-    pub connection: Connection,
+    /// Those of older ones are smaller.
+    pub id: u64,
     pub peer: String,
     pub opened: Instant,
     /// `None` for a WebSocket, which the server has let go of.
@@ -100,30 +102,32 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(ev: &EvLoop, connection: Connection) -> Self {
-        let peer = connection.peer(ev);
-        Self {
-            connection,
+    /// One of this loop's, as it is now.
+    fn of(ev: &EvLoop, stream: Stream) -> Option<Self> {
+        let info = stream.info(ev)?;
+        let peer = stream.peer(ev);
+        Some(Self {
+            id: stream.id(),
             peer: peer.map_or_else(|| "–".to_owned(), |peer| peer.to_string()),
-            opened: Instant::now(),
-            requests: Some(0),
-            bytes_in: 0,
-            bytes_out: 0,
-            last: String::new(),
-        }
+            opened: info.opened.unwrap_or_else(Instant::now),
+            requests: None,
+            bytes_in: info.bytes_in,
+            bytes_out: info.bytes_out,
+            last: "WebSocket".to_owned(),
+        })
     }
 
-    /// Brings it up to date, if it is a connection of this loop.
-    fn renew(&mut self, ev: &EvLoop) {
-        if let Some(info) = self.connection.stream().info(ev) {
-            (self.bytes_in, self.bytes_out) = (info.bytes_in, info.bytes_out);
+    /// `before` is what was known of it.
+    fn of_http(ev: &EvLoop, connection: Connection, before: Option<&Self>) -> Option<Self> {
+        let info = connection.info(ev)?;
+        let mut row = Self::of(ev, connection.stream())?;
+        row.requests = Some(info.requests);
+        match (info.request, before) {
+            (Some((method, target)), _) => row.ask(&method, &target),
+            (None, Some(before)) => row.last.clone_from(&before.last),
+            (None, None) => row.last.clear(),
         }
-        if let Some(info) = self.connection.info(ev) {
-            self.requests = Some(info.requests);
-            if let Some((method, target)) = info.request {
-                self.ask(&method, &target);
-            }
-        }
+        Some(row)
     }
 
     fn ask(&mut self, method: &Method, target: &str) {
@@ -145,7 +149,8 @@ impl Meter {
             took: [const { AtomicU64::new(0) }; BUCKETS],
             lag: AtomicU64::new(0),
             history: Mutex::default(),
-            seen: Mutex::default(),
+            listed: Mutex::default(),
+            websockets: Mutex::default(),
         }
     }
 
@@ -168,24 +173,35 @@ impl Meter {
         number <= history.next && number + history.samples.len() as u64 >= history.next
     }
 
-    /// The oldest connections of all threads, how many there are, and how many of them are WebSockets.
-    pub fn connections(&self) -> (Vec<Row>, usize, usize) {
-        let seen = locked(&self.seen);
-        let websockets = seen.values().filter(|row| row.requests.is_none()).count();
-        (seen.values().take(LISTED).cloned().collect(), seen.len(), websockets)
+    /// The oldest connections of all threads, and how many WebSockets there are.
+    pub fn connections(&self) -> (Vec<Row>, usize) {
+        let rows = locked(&self.listed).values().flatten().cloned().collect();
+        (rows, locked(&self.websockets).len())
     }
 
-    /// Brings the rows of this loop's connections up to date, of those that are listed.
-    pub fn renew(&self, ev: &EvLoop) {
-        locked(&self.seen).values_mut().take(LISTED).for_each(|row| row.renew(ev));
+    /// Lists the oldest connections of this loop.
+    pub fn list(&self, ev: &EvLoop, server: Server) {
+        let mut connections = server.connections(ev);
+        if connections.len() > LISTED {
+            connections.select_nth_unstable_by_key(LISTED, |connection| connection.id());
+            connections.truncate(LISTED);
+        }
+        let websockets: Vec<_> = locked(&self.websockets).values().copied().collect();
+        let websockets = websockets.into_iter().filter_map(|stream| Row::of(ev, stream));
+        let mut listed = locked(&self.listed);
+        let rows = listed.entry(thread::current().id()).or_default();
+        let known = |id| rows.iter().find(|row| row.id == id);
+        let now: Vec<_> = connections
+            .into_iter()
+            .filter_map(|connection| Row::of_http(ev, connection, known(connection.id())))
+            .chain(websockets.take(LISTED))
+            .collect();
+        *rows = now;
     }
 
     /// One of this thread's, as it is now.
     pub fn row(&self, ev: &EvLoop, connection: Connection) -> Option<Row> {
-        let mut seen = locked(&self.seen);
-        let row = seen.get_mut(&connection.id())?;
-        row.renew(ev);
-        Some(row.clone())
+        Row::of_http(ev, connection, None)
     }
 
     /// So many requests have come up to now. Takes the samples of the seconds that are over.
@@ -221,10 +237,20 @@ impl Meter {
         history.push(Sample { rate: sample.rate + came % missing, ..sample });
     }
 
-    /// A request has ended.
-    fn note(&self, started: Instant) {
-        let took = microseconds(started.elapsed());
-        self.took[bucket_of(took)].fetch_add(1, Relaxed);
+    /// A request of this thread has ended.
+    fn completed(&self, completed: &Completed) {
+        let request = &completed.request;
+        if let Some(rows) = locked(&self.listed).get_mut(&thread::current().id()) {
+            if let Some(row) = rows.iter_mut().find(|row| row.id == request.connection.id()) {
+                row.ask(&request.method, &request.target);
+            }
+        }
+        // What was cut off has not taken a time that says anything. `duration` is in the loop's time, which does not
+        // pass within an iteration.
+        if let (CompletionReason::Ok, Some(started)) = (completed.reason, completed.started) {
+            let took = microseconds(started.elapsed());
+            self.took[bucket_of(took)].fetch_add(1, Relaxed);
+        }
     }
 
     /// Somebody looks until then.
@@ -310,29 +336,22 @@ impl Desk {
 
     /// Has what happens told to the desk.
     pub fn watch(self: &Rc<Self>, routes: Routes) -> Routes {
-        let (comes, ends) = (Arc::clone(&self.meter), Arc::clone(&self.meter));
-        routes
-            .on_connection(move |ev, connection, event| match event {
-                ConnectionEvent::Opened => {
-                    locked(&comes.seen).insert(connection.id(), Row::new(ev, connection));
-                }
-                ConnectionEvent::Closed(Reason::HandedOff) => {
-                    if let Some(row) = locked(&comes.seen).get_mut(&connection.id()) {
-                        row.requests = None;
-                        row.last = "WebSocket".to_owned();
-                    }
-                }
-                _ => drop(locked(&comes.seen).remove(&connection.id())),
-            })
-            .on_completed_while(&self.meter.looked_at, move |_, completed| {
-                completed_on(&ends, completed);
-            })
+        let meter = Arc::clone(&self.meter);
+        routes.on_completed_while(&self.meter.looked_at, move |_, completed| {
+            meter.completed(completed);
+        })
     }
 
-    /// A WebSocket has ended, which the server does not know.
+    /// A connection has become a WebSocket.
     #[cfg(feature = "websocket")]
-    pub fn closed(&self, stream: evloop::net::Stream) {
-        locked(&self.meter.seen).remove(&stream.id());
+    pub fn opened(&self, stream: Stream) {
+        locked(&self.meter.websockets).insert(stream.id(), stream);
+    }
+
+    /// One has ended.
+    #[cfg(feature = "websocket")]
+    pub fn closed(&self, stream: Stream) {
+        locked(&self.meter.websockets).remove(&stream.id());
     }
 
     /// Somebody looks, and will again in less than so long.
@@ -355,17 +374,5 @@ impl Desk {
             }
         });
         timer.start(ev).set_ref(ev, false);
-    }
-}
-
-fn completed_on(meter: &Meter, completed: &Completed) {
-    let request = &completed.request;
-    if let Some(row) = locked(&meter.seen).get_mut(&request.connection.id()) {
-        row.ask(&request.method, &request.target);
-    }
-    // What was cut off has not taken a time that says anything. `duration` is in the loop's time, which does not pass
-    // within an iteration.
-    if let (CompletionReason::Ok, Some(started)) = (completed.reason, completed.started) {
-        meter.note(started);
     }
 }

@@ -39,14 +39,15 @@ impl View {
         let last = samples.last().copied().unwrap_or_default();
         // The last figures there are: a second without requests has none.
         let timed = samples.iter().rev().find(|sample| sample.half.is_some());
-        let (mut rows, open, websockets) = desk.meter.connections();
+        let (mut rows, websockets) = desk.meter.connections();
+        let open = stats.connections + websockets;
         rows.extend(desk.meter.row(ev, own));
         let rows = shown(rows, own.id());
         let hidden = open.saturating_sub(rows.len());
         let highest = |of: fn(&Sample) -> Option<u64>| samples.iter().filter_map(of).max();
         let lag = last.lag.unwrap_or_else(|| since_wake_up(ev));
         let text = [
-            ("open", number((stats.connections + websockets) as u64)),
+            ("open", number(open as u64)),
             ("accepted", number(stats.accepted)),
             ("requests", number(stats.requests)),
             ("bytes_in", bytes(stats.bytes_in)),
@@ -171,10 +172,10 @@ fn since_wake_up(ev: &EvLoop) -> u64 {
 
 /// The reader's own connection, and the oldest others.
 fn shown(mut rows: Vec<Row>, own: u64) -> Vec<Shown> {
-    rows.sort_by_key(|row| (row.connection.id() != own, row.connection.id()));
-    rows.dedup_by_key(|row| row.connection.id());
+    rows.sort_by_key(|row| (row.id != own, row.id));
+    rows.dedup_by_key(|row| row.id);
     rows.truncate(LISTED);
-    let shown = |row: Row| Shown { is_own: row.connection.id() == own, cells: cells(row) };
+    let shown = |row: Row| Shown { is_own: row.id == own, cells: cells(row) };
     rows.into_iter().map(shown).collect()
 }
 

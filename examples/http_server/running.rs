@@ -35,10 +35,10 @@ impl Everybody {
         let meter = Arc::clone(meter);
         match self.threads.get() {
             Some(threads) => {
-                let renewed = Arc::clone(&meter);
-                threads.each(move |ev, _| renewed.renew(ev));
+                let list = Arc::clone(&meter);
+                threads.each(move |ev, server| list.list(ev, server));
             }
-            None => meter.renew(ev),
+            None => meter.list(ev, own),
         }
         // What was asked for first is answered first.
         self.stats(ev, own, move |ev, stats| {

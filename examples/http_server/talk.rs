@@ -36,11 +36,14 @@ mod with_websocket {
         });
         let desk = Rc::clone(desk);
         routes.get("/ws", move |ev: &mut EvLoop, request: Request, reply: Reply| {
-            // What is no such request was answered so.
-            let desk = Rc::clone(&desk);
-            let _ = options.accept(ev, &request, reply, move |ev, ws, event| {
-                echo(ev, &desk, ws, event);
+            let told = Rc::clone(&desk);
+            let accepted = options.accept(ev, &request, reply, move |ev, ws, event| {
+                echo(ev, &told, ws, event);
             });
+            // What is no such request was answered so.
+            if let Ok(ws) = accepted {
+                desk.opened(ws.stream());
+            }
         })
     }
 
