@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use crate::client::shown;
+use crate::ws::Ws;
 use crate::{Client, Ending, PATIENCE, Server, get, ms, on_both, secs, until};
 
 /// Opens a stream and takes its head.
@@ -147,4 +148,47 @@ fn who_comes_back_goes_on_where_it_was_and_nonsense_does_not_matter() {
     }
     drop(client);
     server.finish();
+}
+
+/// The table of the dashboard is made when somebody looks: of all threads, whatever has become of their connections.
+#[test]
+fn who_looks_at_the_dashboard_sees_who_is_connected() {
+    for threads in ["1", "2"] {
+        let server = Server::start(&["--threads", threads]);
+        let mut idle: Vec<Client> = (0..4).map(|_| server.client()).collect();
+        for client in &mut idle {
+            for _ in 0..3 {
+                assert_eq!(client.ask(get("/plaintext")).status, 200);
+            }
+        }
+        let ws = Ws::open(&server);
+        let mut dashboard = open(server.client(), "/stats/events?ms=100", "");
+        let mut last_rows = || {
+            let text = String::from_utf8(listen(&mut dashboard, ms(150))).unwrap();
+            let rows = text.rsplit("\"rows\":[").next().unwrap_or_default();
+            rows.split("],\"all\"").next().unwrap_or_default().to_owned()
+        };
+        until("all are listed", || {
+            let rows = last_rows();
+            let is_listed = |what: &str, count| rows.matches(what).count() == count;
+            is_listed("\"mine\":true", 1)
+                && is_listed("GET /stats/events", 1)
+                && is_listed("\"WebSocket\"", 1)
+                && is_listed("\"mine\"", 6)
+                // So many requests.
+                && is_listed(",\"3\",", 4)
+        });
+        // What they ask for while somebody looks is seen.
+        until("it is seen", || {
+            assert_eq!(idle[0].ask(get("/json?secret")).status, 200);
+            last_rows().contains("\"GET /json\"")
+        });
+        drop((ws, idle));
+        until("who has gone is not listed", || {
+            let rows = last_rows();
+            rows.contains("GET /stats/events") && rows.matches("\"mine\"").count() == 1
+        });
+        drop(dashboard);
+        server.finish();
+    }
 }
