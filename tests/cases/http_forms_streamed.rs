@@ -1,5 +1,6 @@
 // Forms in streamed bodies: where their parts go, and what becomes of those.
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -82,6 +83,13 @@ fn said(form: &Form) -> String {
 
 fn names_in(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// How many of our descriptors are of files in there.
+fn open_in(folder: &Path) -> usize {
+    let listed = std::fs::read_dir("/proc/self/fd").unwrap();
+    let target = |entry: io::Result<DirEntry>| std::fs::read_link(entry.unwrap().path());
+    listed.filter_map(|entry| target(entry).ok()).filter(|target| target.starts_with(folder)).count()
 }
 
 #[test]
@@ -355,6 +363,28 @@ fn whoever_takes_a_part_may_fail() {
     let body = part("name=f; filename=x", "x") + "--cut--";
     assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).status, 507);
     assert_eq!(told.borrow().len(), 2);
+}
+
+/// Or a client could have as many as it has parts, for as long as the last of them takes.
+#[test]
+fn a_form_has_a_descriptor_for_the_file_that_is_coming_only() {
+    let mut ev = ev();
+    let folder = Folder::new();
+    let place = folder.path().to_owned();
+    let at_the_end = move |_: &mut EvLoop, form: Form| {
+        let open = open_in(&place);
+        format!("{} files, {open} open", form.files().len())
+    };
+    let options = FormOptions::new().files_in(folder.path());
+    let (routes, _) = receives(options, |_, _, _| {}, at_the_end);
+    let (_, mut client) = one_client(&mut ev, routes);
+    let asked = send(MULTIPART, &(part("name=f; filename=x", "some").repeat(30) + "--cut--"));
+    let (most, rest) = asked.split_at(asked.rfind("me").unwrap());
+    client.send(most);
+    until(&mut ev, |_| names_in(folder.path()).len() == 30);
+    assert_eq!(open_in(folder.path()), 1);
+    client.send(rest);
+    assert_eq!(client.reply(&mut ev).text(), "30 files, 0 open");
 }
 
 #[test]

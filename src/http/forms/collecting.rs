@@ -1,5 +1,8 @@
 //! A form in the making: what has come of it, within its limits.
 
+use std::fs::File;
+use std::io::Write;
+
 use super::{Form, FormContent, FormError, FormField, FormFile, FormLimits};
 use crate::http::Request;
 use crate::http::server::capacity::Held;
@@ -47,17 +50,20 @@ pub(super) struct Part {
     filename: Option<String>,
     content_type: Option<String>,
     pub(super) len: u64,
-    pub(super) content: FormContent,
+    content: FormContent,
+    /// Where that is stored.
+    file: Option<File>,
 }
 
 impl Part {
-    pub(super) fn new(head: &PartHead, content: FormContent) -> Self {
+    pub(super) fn new(head: &PartHead, content: FormContent, file: Option<File>) -> Self {
         Self {
             name: head.name().to_owned(),
             filename: head.filename().map(str::to_owned),
             content_type: head.content_type().map(str::to_owned),
             len: 0,
             content,
+            file,
         }
     }
 }
@@ -88,8 +94,12 @@ impl Collected {
         Ok(())
     }
 
-    /// Adds some of a part's content, to what is kept in memory.
+    /// Adds some of a part's content, to what is kept in memory or on disk.
     pub(super) fn keep(&mut self, part: &mut Part, data: &[u8]) -> Result<(), FormError> {
+        part.len += data.len() as u64;
+        if let Some(file) = &mut part.file {
+            file.write_all(data)?;
+        }
         if let FormContent::Memory(content) = &mut part.content {
             self.charge(data.len() as u64)?;
             content.extend_from_slice(data);
@@ -99,7 +109,10 @@ impl Collected {
 
     /// Adds a part that is complete.
     pub(super) fn finish(&mut self, part: Part) -> Result<(), FormError> {
-        let Part { name, filename, content_type, len, content } = part;
+        let Part { name, filename, content_type, len, mut content, file } = part;
+        if let (FormContent::Stored(stored), Some(file)) = (&mut content, file) {
+            stored.complete(file, len)?;
+        }
         let texts = [Some(&name), filename.as_ref(), content_type.as_ref()];
         let texts: usize = texts.into_iter().flatten().map(String::len).sum();
         self.charge(texts as u64 + ENTRY)?;
@@ -173,10 +186,9 @@ pub(super) fn whole(request: &Request, collected: &mut Collected) -> Result<(), 
         match (progress.event, &mut part) {
             (None, _) => break,
             (Some(MultipartEvent::Begin(head)), _) => {
-                part = Some(Part::new(head, FormContent::Memory(Vec::new())));
+                part = Some(Part::new(head, FormContent::Memory(Vec::new()), None));
             }
             (Some(MultipartEvent::Data(data)), Some(part)) => {
-                part.len += data.len() as u64;
                 collected.keep(part, data)?;
             }
             (Some(MultipartEvent::PartEnd), place) => {

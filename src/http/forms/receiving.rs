@@ -311,12 +311,7 @@ impl Receiving {
                 }
                 Some(MultipartEvent::Data(data)) => {
                     let Some(part) = &mut self.part else { continue };
-                    part.len += data.len() as u64;
-                    if let FormContent::Stored(file) = &mut part.content {
-                        file.write(data)?;
-                    } else {
-                        self.collected.keep(part, data)?;
-                    }
+                    self.collected.keep(part, data)?;
                     let Some(taker) = &mut self.taker else { continue };
                     taker(ev, body, PartData::Bytes(data))?;
                     true
@@ -359,8 +354,13 @@ fn begin(
     choice: Choice,
     directory: Option<&Path>,
 ) -> Result<(Part, Option<Taker>), FormError> {
-    let stored = |directory: &Path| StoredFile::create(directory).map(FormContent::Stored);
     let mut taken = None;
+    let mut open = None;
+    let mut stored = |directory: &Path| {
+        let (stored, file) = StoredFile::create(directory)?;
+        open = Some(file);
+        Ok::<_, io::Error>(FormContent::Stored(stored))
+    };
     let content = match (choice, directory) {
         (Choice::Default, Some(directory)) if head.is_file() => stored(directory)?,
         (Choice::Default | Choice::Memory, _) => FormContent::Memory(Vec::new()),
@@ -372,5 +372,5 @@ fn begin(
         (Choice::Discard, _) => FormContent::Discarded,
         (Choice::Refuse(status), _) => return Err(FormError::Refused(status)),
     };
-    Ok((Part::new(head, content), taken))
+    Ok((Part::new(head, content, open), taken))
 }

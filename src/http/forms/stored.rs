@@ -3,10 +3,12 @@
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::{fmt, mem};
+
+use crate::sys::close::close;
 
 /// How often another name is tried.
 const TRIES: usize = 16;
@@ -14,17 +16,17 @@ const TRIES: usize = 16;
 /// A file that a client has sent. It has a name of its own, which nobody can guess and no client has a say in; only its
 /// owner may read it.
 ///
-/// Dropped it is removed, unless it was [kept](Self::persist) before.
+/// It is closed, so that a form with many of them takes no descriptors while the rest of it comes: [`open`](Self::open)
+/// has one. Dropped it is removed, unless it was [kept](Self::persist) before.
 pub struct StoredFile {
     /// Empty once it is somebody else's.
     path: PathBuf,
-    file: File,
     len: u64,
 }
 
 impl StoredFile {
-    /// A new one in a directory.
-    pub(super) fn create(directory: &Path) -> io::Result<Self> {
+    /// A new one in a directory, and what is to be written to.
+    pub(super) fn create(directory: &Path) -> io::Result<(Self, File)> {
         // So that it is the same one should the process go elsewhere.
         let directory = std::path::absolute(directory)?;
         for _ in 0..TRIES {
@@ -33,8 +35,8 @@ impl StoredFile {
             let path = directory.join(format!(".upload-{}-{random:016x}", std::process::id()));
             let mut options = OpenOptions::new();
             // O_CREAT, O_EXCL, which follows no link, and O_CLOEXEC.
-            match options.read(true).write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok(Self { path, file, len: 0 }),
+            match options.write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok((Self { path, len: 0 }, file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -42,10 +44,10 @@ impl StoredFile {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.len += bytes.len() as u64;
-        Ok(())
+    /// All of it is written: so many bytes. Some file systems say only when it is closed that there was no room.
+    pub(super) fn complete(&mut self, file: File, len: u64) -> io::Result<()> {
+        self.len = len;
+        close(file)
     }
 
     /// Where it is, for now.
@@ -54,13 +56,17 @@ impl StoredFile {
         &self.path
     }
 
-    /// The file, at its end; open to be read and written.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
+    /// Opens it, at its beginning, to be read and written.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn open(&self) -> io::Result<File> {
+        // It is a link only if somebody else was here.
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&self.path)
     }
 
-    /// How many bytes it has.
+    /// How many bytes it had when it was sent.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
@@ -82,7 +88,7 @@ impl StoredFile {
     ///
     /// The system's, and then it is removed.
     pub fn persist(mut self, to: impl AsRef<Path>) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.open()?.sync_all()?;
         fs::rename(&self.path, to)?;
         self.path = PathBuf::new();
         Ok(())
@@ -94,7 +100,7 @@ impl StoredFile {
     ///
     /// Those, and `AlreadyExists` if something has that name.
     pub fn persist_new(self, to: impl AsRef<Path>) -> io::Result<()> {
-        self.file.sync_all()?;
+        self.open()?.sync_all()?;
         // The name it has had until now goes when it is dropped.
         fs::hard_link(&self.path, to)
     }
