@@ -1,7 +1,7 @@
 // Forms in streamed bodies: where their parts go, and what becomes of those.
 
 use std::fs::DirEntry;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -354,15 +354,17 @@ fn a_disk_that_is_full_is_507_and_leaves_nothing() {
 
 #[test]
 fn whoever_takes_a_part_may_fail() {
-    let mut ev = ev();
-    let choose = |_: &mut EvLoop, _, part: FormPart<'_>| {
-        part.send_to(|_, _, _| Err(io::ErrorKind::StorageFull.into()));
-    };
-    let (routes, told) = receives(FormOptions::new(), choose, |_, form| said(&form));
-    let (_, mut client) = one_client(&mut ev, routes);
-    let body = part("name=f; filename=x", "x") + "--cut--";
-    assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).status, 507);
-    assert_eq!(told.borrow().len(), 2);
+    for (error, status) in [(libc::ENOSPC, 507), (libc::EMFILE, 503), (libc::EIO, 500)] {
+        let mut ev = ev();
+        let choose = move |_: &mut EvLoop, _, part: FormPart<'_>| {
+            part.send_to(move |_, _, _| Err(io::Error::from_raw_os_error(error)));
+        };
+        let (routes, told) = receives(FormOptions::new(), choose, |_, form| said(&form));
+        let (_, mut client) = one_client(&mut ev, routes);
+        let body = part("name=f; filename=x", "x") + "--cut--";
+        assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).status, status);
+        assert_eq!(told.borrow().len(), 2);
+    }
 }
 
 /// Or a client could have as many as it has parts, for as long as the last of them takes.
@@ -385,6 +387,57 @@ fn a_form_has_a_descriptor_for_the_file_that_is_coming_only() {
     assert_eq!(open_in(folder.path()), 1);
     client.send(rest);
     assert_eq!(client.reply(&mut ev).text(), "30 files, 0 open");
+}
+
+#[test]
+fn files_are_stored_up_to_their_number() {
+    let mut ev = ev();
+    let folder = Folder::new();
+    let limits = FormLimits { stored: 2, ..FormLimits::default() };
+    let options = FormOptions::new().limits(limits).files_in(folder.path());
+    let place = folder.path().to_owned();
+    let choose = move |_: &mut EvLoop, _, part: FormPart<'_>| match part.name() {
+        "memory" => part.keep_in_memory(),
+        "disk" => part.store_in(&place),
+        _ => {}
+    };
+    let (routes, told) = receives(options, choose, |_, form| format!("{}", form.files().len()));
+    let (_, mut client) = one_client(&mut ev, routes);
+    let others = part("name=memory; filename=x", "x").repeat(3) + &part("name=a", "x").repeat(3);
+    let two = part("name=f; filename=x", "x") + &part("name=disk", "x");
+    let body = format!("{others}{two}--cut--");
+    assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).text(), "5");
+    for third in [part("name=f; filename=x", ""), part("name=disk", "")] {
+        let body = format!("{two}{third}--cut--");
+        assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).status, 413);
+        assert_eq!(told.borrow().last().unwrap(), "failed TooLarge");
+        assert_eq!(names_in(folder.path()), [] as [PathBuf; 0]);
+    }
+}
+
+#[test]
+fn a_stored_file_is_opened_by_whoever_wants_it() {
+    let mut ev = ev();
+    let folder = Folder::new();
+    let done = |_: &mut EvLoop, mut form: Form| {
+        let stored = form.take_files().remove(0).into_stored().unwrap();
+        let mut said = String::new();
+        stored.open().unwrap().read_to_string(&mut said).unwrap();
+        // Of the two there is one file.
+        stored.open().unwrap().write_all(b"S").unwrap();
+        stored.open().unwrap().read_to_string(&mut said).unwrap();
+        // Somebody else was here.
+        std::fs::remove_file(stored.path()).unwrap();
+        std::os::unix::fs::symlink("/dev/null", stored.path()).unwrap();
+        assert!(stored.open().is_err());
+        assert!(stored.persist("/nowhere/at/all").is_err());
+        said
+    };
+    let (routes, _) = receives(FormOptions::new().files_in(folder.path()), |_, _, _| {}, done);
+    let (_, mut client) = one_client(&mut ev, routes);
+    let body = part("name=f; filename=x", "some") + "--cut--";
+    assert_eq!(client.ask(&mut ev, send(MULTIPART, &body)).text(), "someSome");
+    assert_eq!(names_in(folder.path()), [] as [PathBuf; 0]);
 }
 
 #[test]

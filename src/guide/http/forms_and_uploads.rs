@@ -70,7 +70,8 @@
 //! two fields.
 //!
 //! * **A form is complete or an error.** A multipart body without its last line is 400, and not half a form.
-//! * **[`FormLimits`](crate::http::FormLimits) bounds each measure**: parts, pairs, a field, a file, memory, all of it.
+//! * **[`FormLimits`](crate::http::FormLimits) bounds each measure**: parts, pairs, a field, a file, files on disk, memory,
+//!   all of it.
 //! * **What comes back in a page is escaped**: [`html::escape`](crate::wire::html::escape).
 //!
 //! # Large files
@@ -150,6 +151,8 @@
 //!
 //! * **The name at the client is no path.** Stored files have names that nobody can guess, in a directory of the
 //!   program's choice; [`persist`](crate::http::StoredFile::persist) gives them one of the program's choice.
+//! * **A form has one descriptor at a time**, for the file that is coming, and at most
+//!   [so many](crate::http::FormLimits::stored) files. [`open`](crate::http::StoredFile::open) reads what came.
 //! * **What is not kept is removed**: when the form is dropped, when the client leaves, when anything fails. Only a
 //!   process that is killed leaves files whose names begin with `.upload-`.
 //! * **[`send_to`](crate::http::FormPart::send_to)** gives a part to the program as it comes, which may

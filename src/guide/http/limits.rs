@@ -137,6 +137,7 @@
 //! | a file that is uploaded | 1 GiB | [`Upload::max_size`](crate::http::Upload::max_size) | 413 |
 //! | a form: fields, files, memory, all | 64 KiB, 16 MiB, 8 MiB, 64 MiB | [`FormLimits`](crate::http::FormLimits) | 413 |
 //! | its parts, its pairs, the head of a part | 128, 1000, 8 KiB | `FormLimits` | 413; 400 for a head |
+//! | its files that are [stored](crate::http::StoredFile) | 32 | `FormLimits` | 413 |
 //! | events that wait for a client | 256 KiB | [`EventOptions::max_waiting`](crate::http::EventOptions::max_waiting) | [dropped, or cut](crate::http::Overflow) |
 //! | a WebSocket's frame, message, fragments | 1 MiB, 4 MiB, 1024 | `WebSocketOptions` | closed with 1009 |
 //! | a WebSocket's message, from its first byte to its last | 2 min | `WebSocketOptions` | cut |

@@ -20,7 +20,7 @@ pub enum FormError {
     /// [Refused](super::FormPart::refuse) by the handler.
     Refused(Status),
     /// What was sent could not be written, or whoever takes it has failed: 507 if there is no room for it (`ENOSPC`,
-    /// `EDQUOT`), else 500.
+    /// `EDQUOT`), 503 if there was no descriptor or memory to be had just then (`EMFILE`, `ENFILE`, `ENOMEM`), else 500.
     Io(io::Error),
     /// The body did not come to its end.
     Body(BodyError),
@@ -35,9 +35,12 @@ impl FormError {
             Self::Multipart(fault) => fault.status(),
             Self::TooLarge => Status::CONTENT_TOO_LARGE,
             Self::Refused(status) => *status,
-            Self::Io(error) => match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Self::Io(error) => match (error.kind(), error.raw_os_error()) {
+                (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
                     Status::INSUFFICIENT_STORAGE
+                }
+                (_, Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                    Status::SERVICE_UNAVAILABLE
                 }
                 _ => Status::INTERNAL_SERVER_ERROR,
             },

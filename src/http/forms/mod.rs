@@ -24,6 +24,9 @@ use crate::wire::multipart::MultipartLimits;
 use crate::wire::urlencoded;
 use collecting::Collected;
 
+/// How many files of a form are stored unless it is said: empty ones cost a disk something too.
+const STORED_MAX: usize = 32;
+
 /// How much of a form is taken. More is [`FormError::TooLarge`], or a [fault](FormError::Multipart) of the same
 /// meaning.
 ///
@@ -37,6 +40,8 @@ use collecting::Collected;
 pub struct FormLimits {
     /// Parts of a multipart body, fields and files together; 128.
     pub parts: usize,
+    /// Those of them that are [stored](StoredFile) on disk; 32.
+    pub stored: usize,
     /// Pairs of a query and of an urlencoded body, together; 1000.
     pub pairs: usize,
     /// Bytes of the head of a part; 8 KiB.
@@ -54,7 +59,8 @@ pub struct FormLimits {
 impl Default for FormLimits {
     fn default() -> Self {
         let MultipartLimits { parts, head, field, file, total } = MultipartLimits::default();
-        Self { parts, pairs: urlencoded::PAIRS_MAX, head, field, file, memory: 8 << 20, total }
+        let (pairs, memory) = (urlencoded::PAIRS_MAX, 8 << 20);
+        Self { parts, stored: STORED_MAX, pairs, head, field, file, memory, total }
     }
 }
 

@@ -209,6 +209,7 @@ impl Request {
             encoding,
             collected: Collected::new(options.limits, Some(self.held())),
             directory: options.directory,
+            stored_left: options.limits.stored,
             part: None,
             taker: None,
             handler: Some(handler),
@@ -222,6 +223,8 @@ struct Receiving {
     encoding: Encoding,
     collected: Collected,
     directory: Option<PathBuf>,
+    /// How many more files may be stored.
+    stored_left: usize,
     part: Option<Part>,
     /// Who takes the part.
     taker: Option<Taker>,
@@ -304,7 +307,8 @@ impl Receiving {
                         let part = FormPart { head, choice: &mut choice };
                         handler(ev, body, FormEvent::Part(part));
                     }
-                    let (part, taker) = begin(head, choice, self.directory.as_deref())?;
+                    let directory = self.directory.as_deref();
+                    let (part, taker) = begin(head, choice, directory, &mut self.stored_left)?;
                     self.part = Some(part);
                     self.taker = taker;
                     true
@@ -353,13 +357,15 @@ fn begin(
     head: &PartHead,
     choice: Choice,
     directory: Option<&Path>,
+    stored_left: &mut usize,
 ) -> Result<(Part, Option<Taker>), FormError> {
     let mut taken = None;
     let mut open = None;
     let mut stored = |directory: &Path| {
+        *stored_left = stored_left.checked_sub(1).ok_or(FormError::TooLarge)?;
         let (stored, file) = StoredFile::create(directory)?;
         open = Some(file);
-        Ok::<_, io::Error>(FormContent::Stored(stored))
+        Ok::<_, FormError>(FormContent::Stored(stored))
     };
     let content = match (choice, directory) {
         (Choice::Default, Some(directory)) if head.is_file() => stored(directory)?,
