@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ use crate::{content, events, page, talk};
 
 /// The longest wait that is asked for, in milliseconds.
 const LONGEST: u64 = 3_600_000;
+
+/// How many threads of `/worker` there are at a time, whatever number of loops ask for them.
+const WORKERS_MAX: usize = 64;
 
 /// What all threads have in common.
 #[derive(Clone, Default)]
@@ -218,10 +222,33 @@ fn slow(ev: &mut EvLoop, request: Request, reply: Reply) -> evloop::Result<()> {
     Ok(())
 }
 
+/// How many of them there are.
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Worker;
+
+impl Worker {
+    /// `None` if there are enough.
+    fn begin() -> Option<Self> {
+        let one_more = |count| (count < WORKERS_MAX).then_some(count + 1);
+        WORKERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|_| Self)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        WORKERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Answers from another thread, unless the client leaves first.
 fn worker(ev: &mut EvLoop, request: Request, reply: Reply) -> Result<(), Box<dyn Error>> {
     let Some(delay) = milliseconds(&request, "ms", 1000) else {
         return Ok(bad(ev, reply, "ms")?);
+    };
+    let Some(one) = Worker::begin() else {
+        return Ok(reply.error(ev, Status::SERVICE_UNAVAILABLE)?);
     };
     // Dropped when the client is gone, which wakes the thread.
     let (wanted, is_wanted) = mpsc::channel::<()>();
@@ -236,7 +263,10 @@ fn worker(ev: &mut EvLoop, request: Request, reply: Reply) -> Result<(), Box<dyn
     // reply is dropped, which is 500.
     let spawned = thread::Builder::new().name("worker".to_owned()).spawn(move || {
         // The work.
-        if is_wanted.recv_timeout(delay) == Err(RecvTimeoutError::Timeout) {
+        let outcome = is_wanted.recv_timeout(delay);
+        // Before the client hears of it, and asks again.
+        drop(one);
+        if outcome == Err(RecvTimeoutError::Timeout) {
             reply.send(Response::text(format!("worked {} ms\n", delay.as_millis())));
         }
     });

@@ -125,6 +125,33 @@ on_both! {
     }
 }
 
+on_both! {
+    /// Or there would be as many threads as connections.
+    fn threads_that_work_are_64_and_further_requests_are_503(backend) {
+        let server = Server::on(backend, &[]);
+        server.ask(get("/plaintext"));
+        let before = server.process.threads();
+        let mut clients: Vec<Client> = (0..80).map(|_| server.client()).collect();
+        for client in &mut clients {
+            client.send(get("/worker?ms=3600000"));
+            // So that they come in this order.
+            server.ask(get("/plaintext"));
+        }
+        assert_eq!(server.process.threads(), before + 64);
+        for client in &mut clients[64..] {
+            let response = client.response();
+            assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")));
+        }
+        // Each that leaves makes room for another.
+        let mut last = clients.pop().unwrap();
+        clients.into_iter().for_each(Client::reset);
+        until("no thread that works for nobody", || server.process.threads() == before);
+        assert_eq!(last.ask(get("/worker?ms=1")).status, 200);
+        drop(last);
+        server.finish();
+    }
+}
+
 /// Leaves with RST when a request waits; whatever else it has said, the completion comes at once.
 #[track_caller]
 fn noticed(backend: &str, prepare: impl FnOnce(&mut Client)) {
