@@ -1,5 +1,7 @@
 // Ranges of files.
 
+use std::path::Path;
+
 use crate::talking::*;
 use crate::tree::{Tree, bytes};
 
@@ -130,4 +132,46 @@ fn two_range_fields_are_none() {
     let mut client = served(&mut ev, &tree);
     let fields = "Range: bytes=0-1\r\nRange: bytes=0-1\r\n";
     assert_eq!(client.ask(&mut ev, request("GET", "/small.txt", fields, "")).status, 200);
+}
+
+/// A client that reads nothing gets what waits for it up to so many bytes, and must not have a descriptor for every few
+/// of them.
+#[test]
+fn replies_that_wait_hold_few_descriptors_however_short_they_are() {
+    let (tree, mut ev) = (Tree::new(), ev());
+    tree.file("small.txt", bytes(1000));
+    tree.file("medium.txt", bytes(20_000));
+    let own = tree.path("small.txt");
+    let routes =
+        Routes::new().files("/", tree.files()).get("/own", move |ev: &mut EvLoop, _, reply: Reply| {
+            reply.file(ev, "text/plain", std::fs::File::open(&own)?, 0, 10)?;
+            Ok::<(), Box<dyn std::error::Error>>(())
+        });
+    let server = serve(&mut ev, routes);
+    let parts = request("GET", "/small.txt", "Range: bytes=0-0,2-2\r\n", "");
+    for asked in [parts, get("/own"), get("/medium.txt")] {
+        let mut client = Client::new(&mut ev, server);
+        let all = asked.repeat(20_000);
+        let mut sent = 0;
+        loop {
+            let more = client.push(&all.as_bytes()[sent..]);
+            sent += more;
+            settle(&mut ev);
+            if more == 0 {
+                break;
+            }
+        }
+        assert!(sent < all.len(), "it is not read any more");
+        let open = open_below(&tree.root());
+        assert!(open <= 17, "{open} for {asked:?}");
+        client.reset();
+        until(&mut ev, |_| open_below(&tree.root()) == 0);
+    }
+}
+
+/// How many of our descriptors are of files in there.
+fn open_below(root: &Path) -> usize {
+    let listed = std::fs::read_dir("/proc/self/fd").unwrap();
+    let files = listed.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    files.filter(|file| file != root && file.starts_with(root)).count()
 }

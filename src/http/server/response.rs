@@ -109,8 +109,8 @@ impl Response {
         Self::of(content_type, Body::Shared(body.into()))
     }
 
-    /// A part of a file, which is sent by the system itself where it can (`sendfile`). Should the file have become
-    /// shorter when its turn comes, the connection is cut.
+    /// A part of a file, which is sent by the system itself where it can (`sendfile`), and read at once if it is no longer
+    /// than 16 KiB. Should the file have become shorter when its turn comes, the connection is cut.
     pub fn file(content_type: &str, file: impl Into<Arc<File>>, offset: u64, len: u64) -> Self {
         Self::of(content_type, Body::File(file.into(), offset, len))
     }

@@ -193,10 +193,33 @@ fn append_body(output: &mut Buffer, body: Body) -> Result<()> {
         Body::Static(bytes) => output.append_shared(Shared::from_static(bytes)),
         Body::Owned(bytes) => output.append_owned(bytes),
         Body::Shared(bytes) => output.append_shared(bytes),
-        Body::File(file, offset, len) => output.append_file(file, offset, len)?,
-        Body::Parts(parts) => parts.append_to(output)?,
+        Body::File(file, offset, len) if len > SMALL as u64 => {
+            output.append_file(file, offset, len)?;
+        }
+        Body::Parts(parts) if parts.len() > SMALL as u64 => parts.append_to(output)?,
+        Body::File(file, offset, len) => {
+            let mut body = Buffer::new();
+            body.append_file(file, offset, len)?;
+            append_read(output, &mut body);
+        }
+        Body::Parts(parts) => {
+            let mut body = Buffer::new();
+            parts.append_to(&mut body)?;
+            append_read(output, &mut body);
+        }
     }
     Ok(())
+}
+
+/// What is short is read out of its file now. Else a client that takes nothing would have a descriptor for every few
+/// bytes that wait for it.
+fn append_read(output: &mut Buffer, body: &mut Buffer) {
+    let len = body.len();
+    match body.load(len).ok().and_then(|_| body.pullup(len)) {
+        Some(bytes) => output.append(bytes),
+        // What is wrong with the file shows when it is sent, as for a long one.
+        None => output.append_buffer(body),
+    }
 }
 
 /// Sends the head of a reply whose body comes piece by piece. Says whether the body is sent at all.
