@@ -3,6 +3,7 @@
 
 use std::process::{Command, Stdio};
 
+use crate::folder::Folder;
 use crate::server::program;
 use crate::{Client, PATIENCE, Server, get, ms, on_both, secs, until};
 
@@ -60,6 +61,52 @@ on_both! {
             let mut client = server.client();
             client.offer(get("/plaintext")).is_ok() && client.try_response().is_ok_and(|r| r.status == 200)
         });
+        server.finish();
+    }
+}
+
+on_both! {
+    /// It is no fault of the server's, nor of what was asked for: there will be room again.
+    fn what_needs_a_descriptor_is_503_while_there_is_none(backend) {
+        let folder = Folder::new();
+        let (root, uploads) = (folder.folder("root"), folder.folder("uploads"));
+        folder.write("root/small", "some");
+        folder.write("root/large", vec![b'x'; 100_000]);
+        let server = Server::on(backend, &["--root", &root, "--upload-dir", &uploads]);
+        let put = |name: &str| {
+            let head = format!("PUT /upload/{name} HTTP/1.1\r\nHost: a\r\n");
+            format!("{head}Content-Length: 4\r\n\r\nsome").into_bytes()
+        };
+        let ranges = b"GET /files/small HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0,2-2\r\n\r\n";
+        let needy = [
+            (get("/files/small"), 200),
+            (get("/files/large"), 200),
+            (ranges.to_vec(), 206),
+            (get("/files/"), 200),
+            (put("new"), 201),
+        ];
+        let mut client = server.client();
+        assert_eq!(client.ask(get("/plaintext")).status, 200);
+        server.process.leave_descriptors(0);
+        for _ in 0..3 {
+            for (asked, _) in &needy {
+                let response = client.ask(asked);
+                let shown = asked.escape_ascii();
+                assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")), "{shown}");
+            }
+            for target in ["/plaintext", "/slow?ms=1", "/worker?ms=1", "/stream?n=2&ms=1", "/"] {
+                assert_eq!(client.ask(get(target)).status, 200, "{target}");
+            }
+        }
+        assert_eq!(folder.list("uploads"), [] as [String; 0]);
+        // One for the directory is not enough for the file in it.
+        server.process.leave_descriptors(1);
+        assert_eq!(client.ask(put("new")).status, 503);
+        server.process.limit_descriptors(1000);
+        for (asked, status) in &needy {
+            assert_eq!(client.ask(asked).status, *status, "{}", asked.escape_ascii());
+        }
+        drop(client);
         server.finish();
     }
 }

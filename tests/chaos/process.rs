@@ -114,6 +114,16 @@ impl Process {
         });
     }
 
+    /// So many more descriptors it may have from now on, and no more.
+    pub fn leave_descriptors(self, more: usize) {
+        let listed = fs::read_dir(self.path("fd")).unwrap();
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let open: Vec<u64> = listed.map(|e| name(e).to_str().unwrap().parse().unwrap()).collect();
+        // The limit is of numbers, and the lowest that is free is given out.
+        let mut free = (0..).filter(|number| !open.contains(number));
+        self.limit_descriptors(free.nth(more).unwrap());
+    }
+
     /// How many descriptors it may have from now on. The hard limit is ours, which it inherited.
     pub fn limit_descriptors(self, most: u64) {
         let maximum = getrlimit(Resource::Nofile).maximum;

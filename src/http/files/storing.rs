@@ -65,7 +65,8 @@ pub enum UploadError {
     NoRoom(io::Error),
     /// It may not be written.
     Denied(io::Error),
-    /// Something else is wrong with the disk.
+    /// Something else is wrong: 503 if there was no descriptor or memory to be had just then (`EMFILE`, `ENFILE`,
+    /// `ENOMEM`), else 500.
     Io(io::Error),
     /// The body did not come to its end. The client was answered, or is gone.
     Body(BodyError),
@@ -84,7 +85,10 @@ impl UploadError {
             Self::Gap { .. } => Status::RANGE_NOT_SATISFIABLE,
             Self::NoRoom(_) => Status::INSUFFICIENT_STORAGE,
             Self::Denied(_) => Status::FORBIDDEN,
-            Self::Io(_) => Status::INTERNAL_SERVER_ERROR,
+            Self::Io(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Status::SERVICE_UNAVAILABLE,
+                _ => Status::INTERNAL_SERVER_ERROR,
+            },
             Self::Body(BodyError::Fault(fault)) => fault.status(),
             Self::Body(_) => Status::BAD_REQUEST,
         }
