@@ -190,4 +190,7 @@
 //! * **`write_timeout`** is about progress, not about the whole: a phone in a tunnel may stay at it for an hour.
 //!   Where that is too long, there is `connection_lifetime`, and each reply's own timer.
 //! * **Descriptors**: `ulimit -n` is often 1024, and then no server of any make has 10 000 connections. Without any
-//!   left the listener rests instead of spinning, and goes on when one is closed.
+//!   left the listener rests instead of spinning, and goes on when one is closed; what needs one for a file is 503.
+//!   A connection has one, and two more while it uploads, one more for the file of a form that is coming, or one more for
+//!   each reply out of a file that waits for its client: only if it is longer than 16 KiB, so with the soft limit of
+//!   256 KiB those are 16.
