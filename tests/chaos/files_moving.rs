@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::folder::Folder;
@@ -145,12 +145,16 @@ fn of_a_file_that_is_replaced_again_and_again_each_answer_is_one_version() {
     put(0);
     let server = Server::start(&["--root", &root]);
     let done = AtomicBool::new(false);
+    // The last version of which both files are there; of the next, one may be.
+    let written = AtomicU32::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut version = 0_u32;
-            while !done.load(Ordering::Relaxed) {
-                version += 1;
+            for version in 1.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
                 put(version);
+                written.store(version, Ordering::SeqCst);
             }
         });
         let ask = || {
@@ -162,9 +166,14 @@ fn of_a_file_that_is_replaced_again_and_again_each_answer_is_one_version() {
             // Whoever writes may be kept from it for long, on a busy machine.
             while start.elapsed() < secs(1) || versions(&seen) <= 3 && start.elapsed() < PATIENCE {
                 for index in 0..2 {
+                    let oldest = written.load(Ordering::SeqCst);
                     let response = client.ask(get(&format!("/files/file{index}")));
+                    let newest = written.load(Ordering::SeqCst) + 1;
                     assert_eq!(response.status, 200);
                     let first = response.body[0];
+                    // The byte is the version's last.
+                    let is_of_then = (oldest..=newest).any(|version| version as u8 == first);
+                    assert!(is_of_then, "{first} is none of {oldest} to {newest}");
                     assert!(response.body.iter().all(|byte| *byte == first), "two versions in one");
                     seen[usize::from(first)] += 1;
                     let tag = response.field("ETag").unwrap().to_owned();
