@@ -30,7 +30,7 @@ const PHASES: &[(&str, bool)] = &[
 
 on_both! {
     fn a_reset_in_any_phase_ends_one_connection_and_no_other(backend) {
-        let mut random = Random::seeded("resets");
+        let mut random = Random::seeded(&format!("resets, {backend}"));
         let server = Server::on(backend, &[]);
         let others = server.bystander();
         for _ in 0..8 {

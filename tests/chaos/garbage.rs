@@ -32,7 +32,7 @@ fn tls_hello(random: &mut Random) -> Vec<u8> {
 
 on_both! {
     fn what_is_not_http_is_refused_or_dropped(backend) {
-        let mut random = Random::seeded("what is not HTTP");
+        let mut random = Random::seeded(&format!("what is not HTTP, {backend}"));
         let server = Server::on(backend, &[]);
         let others = server.bystander();
         let hello = tls_hello(&mut random);

@@ -216,7 +216,7 @@ on_both! {
                 assert!(!ending.bytes().starts_with(b"HTTP/1.1 200"), "{cut}: success");
             }
         }
-        let mut random = Random::seeded("forms");
+        let mut random = Random::seeded(&format!("forms, {backend}"));
         for _ in 0..300 {
             let mut bytes = body.clone().into_bytes();
             for _ in 0..=random.below(4) {

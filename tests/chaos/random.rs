@@ -4,8 +4,8 @@
 pub struct Random(u64);
 
 impl Random {
-    /// Seeded by `EVLOOP_CHAOS_SEED`, else by the clock. The seed is printed; cargo shows it if the
-    /// test fails.
+    /// Seeded by `EVLOOP_CHAOS_SEED`, else by the clock, and by what it is for, so that with one seed for a whole run
+    /// not all begin alike. The seed is printed; cargo shows it if the test fails.
     pub fn seeded(what: &str) -> Self {
         let given = std::env::var("EVLOOP_CHAOS_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| {
@@ -13,7 +13,11 @@ impl Random {
             now.as_nanos() as u64 % 1_000_000_000
         });
         println!("{what}: repeat with EVLOOP_CHAOS_SEED={seed}");
-        Self(seed)
+        // FNV-1a, which will be the same with the next compiler.
+        let mixed = what.bytes().fold(0xCBF2_9CE4_8422_2325 ^ seed, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        });
+        Self(mixed)
     }
 
     pub fn fixed(seed: u64) -> Self {

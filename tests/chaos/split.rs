@@ -52,7 +52,7 @@ fn bytes() -> Vec<u8> {
 
 on_both! {
     fn the_answers_do_not_depend_on_how_the_requests_arrive(backend) {
-        let mut random = Random::seeded("splits");
+        let mut random = Random::seeded(&format!("splits, {backend}"));
         let server = Server::on(backend, &[]);
         let bytes = bytes();
         let mut whole = server.client();

@@ -99,7 +99,7 @@ on_both! {
     fn every_illegal_frame_is_answered_with_its_code(backend) {
         let server = Server::on(backend, &[]);
         let others = server.bystander();
-        let mut random = Random::seeded("ws_bad");
+        let mut random = Random::seeded(&format!("ws_bad, {backend}"));
         for (what, bytes, code) in broken() {
             let mut ws = Ws::open(&server);
             // What was right before it is answered.
