@@ -73,6 +73,20 @@ converse() {
 } 2>/dev/null
 export -f converse
 
+# slept TRACE SECONDS [PATTERN]: the waits that nothing has ended but that so long a time was over, those behind the line of
+# the pattern if there is one. On a busy machine everything takes long; that nobody was told of something shows here.
+slept() {
+    awk -v most="$2" -v behind="${3:-}" '
+        behind == "" || $0 ~ behind { counts = 1 }
+        counts && /^(epoll_pwait2?|ppoll)\(/ && /\) += 0( |$)/ {
+            seconds = 0
+            if (match($0, /tv_sec=[0-9]+/)) seconds = substr($0, RSTART + 7, RLENGTH - 7)
+            else if (match($0, /, [0-9]+, NULL/)) seconds = substr($0, RSTART + 2, RLENGTH - 8) / 1000
+            if (seconds + 0 >= most) print
+        }' "$1"
+}
+export -f slept
+
 # serve EXAMPLE LOG CALL INJECTION: runs a server under strace, talks to it and tells it to stop.
 serve() {
     local example=$1 log=$2 pid line='' port='' kind=tcp status=0
@@ -95,6 +109,8 @@ serve() {
         sleep 0.01
     done
     if kill -KILL "$pid" 2>/dev/null; then echo 'panicked: it did not stop' >>"$log.err"; fi
+    # What it has begun is over, so there is nothing left to wait for.
+    if [ -n "$(slept "$log.trace" 1 '^--- SIGTERM ')" ]; then echo 'panicked: it overslept its end' >>"$log.err"; fi
     if [ "$(grep -c epoll_pwait "$log.trace")" -gt 200 ]; then echo 'panicked: it spins' >>"$log.err"; fi
     wait "$pid" || status=$?
     # Told to stop before it was ready for that.
@@ -112,9 +128,11 @@ torture() {
         case $example in
             *_echo) serve "$example" "$log" "$call" "$call:error=$errno:when=$n" || status=$? ;;
             *) EVLOOP_FLAGS=$([ "$call" = ppoll ] && echo poll || echo epoll) \
-            timeout 60 strace -qq -o "$log.trace" -e "trace=$call" -e "inject=$call:error=$errno:when=$n" \
+            timeout 60 strace -qq -o "$log.trace" -e "trace=$call,epoll_pwait,epoll_pwait2,ppoll" -e "inject=$call:error=$errno:when=$n" \
             "$examples/$example" </dev/null >"$log.out" 2>"$log.err" || status=$? ;;
         esac
+        # None of them waits for so long on purpose, and a stat watcher looks for itself after half a minute.
+        if [ -n "$(slept "$log.trace" 8)" ]; then echo 'panicked: it was not woken up' >>"$log.err"; fi
         # What a server says when it cannot begin.
         [ "$example" = udp_echo ] && [ "$status" -eq 2 ] && status=1
         if [ "$status" -gt 1 ] || grep -q 'panicked' "$log.err"; then
