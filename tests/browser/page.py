@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import pathlib
 import signal
 import sys
+import tempfile
 import urllib.parse
 
 from devtools import Browser
@@ -53,14 +55,21 @@ class Server:
         self.command = [PROGRAM, "--quiet", "--listen", at, *options]
 
     async def __aenter__(self):
-        # A port that was the first server's may be anybody's for a moment, the browser's too.
+        # A port that was the first server's may be anybody's for a moment, the browser's too. Nothing else is tried again.
         for left in range(1 if self.command[3].endswith(":0") else 50, 0, -1):
+            self.said, self.told = tempfile.TemporaryFile(), 0
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
-            line = await asyncio.wait_for(self.process.stdout.readline(), 20)
-            if line or left == 1:
+                *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=self.said)
+            try:
+                line = await asyncio.wait_for(self.process.stdout.readline(), 20)
+            except asyncio.TimeoutError:
+                self.tell()
+                raise
+            if line:
                 break
             await self.process.wait()
+            if "Address already in use" not in self.tell() or left == 1:
+                break
             await asyncio.sleep(0.2)
         # It says nothing if it refuses its options.
         self.url = line.decode().split()[-1] if line else None
@@ -71,6 +80,16 @@ class Server:
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+        self.tell()
+
+    def tell(self):
+        """Passes on what it has said on standard error since the last time."""
+        # Where the file is read is where the server would write next.
+        said = os.pread(self.said.fileno(), 1 << 20, self.told)
+        self.told += len(said)
+        text = said.decode(errors="replace")
+        sys.stderr.write(text)
+        return text
 
     async def end(self):
         """As Ctrl-C does it; who is connected does not hold it up."""
