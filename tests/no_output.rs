@@ -89,6 +89,21 @@ fn what_is_called_tests_is_built_for_tests_alone() {
     }
 }
 
+/// What is taken for unit tests by its path is nothing else by an attribute.
+#[test]
+fn no_module_stands_in_a_file_of_tests() {
+    for path in files("") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (n, line) in text.lines().enumerate() {
+            for rest in line.split("path = \"").skip(1) {
+                let target = Path::new(rest.split('"').next().unwrap());
+                let leads_there = target.with_extension("").iter().any(|part| part == "tests");
+                assert!(!leads_there, "{}:{}: {}", path.display(), n + 1, target.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn the_library_prints_nothing() {
     let words =
