@@ -237,7 +237,7 @@ impl Peer {
     pub(super) fn await_room(&self, ev: &mut EvLoop) {
         if !self.has(flag::LOUD) {
             self.set(flag::LOUD);
-            self.stream().set_quiet(ev, false);
+            self.stream().set_loud(ev);
         }
     }
 

@@ -448,3 +448,21 @@ fn what_is_told_to_many_reaches_those_who_are_there() {
         assert_eq!(body(&client.seen(&mut ev)), "data: all\n\n");
     }
 }
+
+#[test]
+fn a_client_for_whom_nothing_more_is_taken_is_cut() {
+    let mut ev = ev();
+    let (client, stream, _) = listening(&mut ev, without_heartbeat());
+    let event = Event::new("hello");
+    // All of each is taken, or nothing of it.
+    while stream.waiting(&ev) == 0 {
+        stream.send(&mut ev, &event).unwrap();
+        settle(&mut ev);
+    }
+    assert!(stream.waiting(&ev) < 40);
+    pass(&mut ev, secs(29));
+    assert!(stream.is_connected(&ev));
+    pass(&mut ev, secs(2));
+    assert!(!stream.is_connected(&ev));
+    drop(client);
+}

@@ -832,3 +832,59 @@ fn no_time_at_all_to_be_idle_leaves_the_loop_time_for_others() {
     reply.text(&mut ev, "late").unwrap();
     assert_eq!(client.reply(&mut ev).text(), "late");
 }
+
+// --- clients of whom the system takes all that fits, and then nothing at all ---
+
+/// A client that has filled what the system holds for it with small replies, each of which was told to have left; the
+/// last was not taken at all.
+fn stuffed(ev: &mut EvLoop, options: ServerOptions) -> (Server, Client, Reasons) {
+    let (routes, reasons) = noting(hello());
+    let (server, mut client) = one_client_with(ev, options, routes);
+    for asked in 0.. {
+        assert!(asked < 100_000, "there is room for anything");
+        assert_eq!(*reasons.borrow(), vec![CompletionReason::Ok; asked]);
+        client.send(get("/"));
+        settle(ev);
+        if reasons.borrow().len() == asked {
+            break;
+        }
+    }
+    let stream = server.connections(ev)[0].stream();
+    assert!(stream.output_len(ev) > 0);
+    reasons.borrow_mut().clear();
+    (server, client, reasons)
+}
+
+#[test]
+fn a_client_for_whom_nothing_more_is_taken_is_cut() {
+    let mut ev = ev();
+    let (server, mut client, reasons) = stuffed(&mut ev, options());
+    // Whoever is behind may ask for more.
+    client.send(get("/"));
+    settle(&mut ev);
+    pass(&mut ev, secs(29));
+    assert_eq!((reasons.borrow().len(), server.connections(&ev).len()), (0, 1));
+    pass(&mut ev, secs(2));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout; 2]);
+    assert!(server.connections(&ev).is_empty());
+}
+
+#[test]
+fn a_client_for_whom_nothing_more_is_taken_is_cut_by_the_least_rate_too() {
+    let mut ev = ev();
+    let options = options().min_write_rate(100, secs(10)).write_timeout(None);
+    let (_, _client, reasons) = stuffed(&mut ev, options);
+    pass(&mut ev, secs(9));
+    assert!(reasons.borrow().is_empty());
+    pass(&mut ev, secs(3));
+    assert_eq!(*reasons.borrow(), [CompletionReason::Timeout]);
+}
+
+#[test]
+fn a_reply_of_which_nothing_was_taken_is_not_answered_when_the_server_stops() {
+    let mut ev = ev();
+    let (server, _client, reasons) = stuffed(&mut ev, options());
+    server.stop_now(&mut ev);
+    settle(&mut ev);
+    assert_eq!(*reasons.borrow(), [CompletionReason::ServerShutdown]);
+}

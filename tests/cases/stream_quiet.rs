@@ -16,7 +16,10 @@ cases!(plain [
     a_stream_can_become_quiet_and_loud_again,
 ]);
 
-cases!(pair[a_system_that_takes_nothing_at_all_is_told_of]);
+cases!(pair[
+    a_system_that_takes_nothing_at_all_is_told_of,
+    what_waits_already_when_a_stream_becomes_quiet_is_told_of,
+]);
 
 /// What is told of sending, in order: numbers of bytes, and `None` for `Drained`.
 type Told = Rc<RefCell<Vec<Option<usize>>>>;
@@ -167,9 +170,9 @@ fn a_stream_can_become_quiet_and_loud_again(world: &World) {
     calm(&mut ev);
 }
 
-fn a_system_that_takes_nothing_at_all_is_told_of(world: &World) {
-    let mut ev = world.ev();
-    let (near, mut far) = UnixStream::pair().unwrap();
+/// A stream for which the system takes nothing at all, its other end, and what is told of it.
+fn stuffed(ev: &mut evloop::EvLoop) -> (Stream, UnixStream, Told) {
+    let (near, far) = UnixStream::pair().unwrap();
     near.set_nonblocking(true).unwrap();
     far.set_nonblocking(true).unwrap();
     while (&near).write(&[b'x'; 4096]).is_ok() {}
@@ -183,18 +186,46 @@ fn a_system_that_takes_nothing_at_all_is_told_of(world: &World) {
             _ => {}
         })
         .unwrap();
-    calm(&mut ev);
+    calm(ev);
+    (stream, far, told)
+}
+
+/// Reads until what was written has left.
+fn read_on(ev: &mut evloop::EvLoop, far: &mut UnixStream, told: &Told) {
+    let mut bytes = [0; 64 * 1024];
+    until(ev, |_| {
+        while far.read(&mut bytes).is_ok_and(|n| n > 0) {}
+        told.borrow().contains(&None)
+    });
+}
+
+fn a_system_that_takes_nothing_at_all_is_told_of(world: &World) {
+    let mut ev = world.ev();
+    let (stream, mut far, told) = stuffed(&mut ev);
     stream.set_quiet(&mut ev, true);
     stream.write(&mut ev, "hello").unwrap();
     calm(&mut ev);
     assert_eq!(told.take(), [Some(0)]);
     calm(&mut ev);
     assert_eq!(told.take(), []);
-    let mut bytes = [0; 64 * 1024];
-    until(&mut ev, |_| {
-        while far.read(&mut bytes).is_ok_and(|n| n > 0) {}
-        told.borrow().contains(&None)
-    });
+    read_on(&mut ev, &mut far, &told);
+    assert_eq!(told.take(), [Some(5), None]);
+    stream.close_now(&mut ev);
+    calm(&mut ev);
+}
+
+fn what_waits_already_when_a_stream_becomes_quiet_is_told_of(world: &World) {
+    let mut ev = world.ev();
+    let (stream, mut far, told) = stuffed(&mut ev);
+    stream.write(&mut ev, "hello").unwrap();
+    calm(&mut ev);
+    assert_eq!(told.take(), []);
+    for _ in 0..2 {
+        stream.set_quiet(&mut ev, true);
+    }
+    calm(&mut ev);
+    assert_eq!(told.take(), [Some(0)]);
+    read_on(&mut ev, &mut far, &told);
     assert_eq!(told.take(), [Some(5), None]);
     stream.close_now(&mut ev);
     calm(&mut ev);

@@ -141,6 +141,68 @@ fn who_does_not_read_is_cut_after_thirty_seconds() {
 }
 
 #[test]
+fn who_takes_nothing_of_what_is_told_to_be_much_is_cut_too() {
+    let mut ev = ev();
+    let (server, log) = echo(&mut ev, WebSocketOptions::new());
+    let open = |ev: &mut EvLoop| {
+        let raw = Raw::open(ev, server);
+        settle(ev);
+        (raw, *ev.websockets().last().unwrap())
+    };
+    let hello = |ev: &mut EvLoop, ws: WebSocket| {
+        ws.send_text(ev, "hello").unwrap();
+        settle(ev);
+        ws.stream().output_len(ev)
+    };
+    // The system takes all of each, until it takes nothing.
+    let (first, ws) = open(&mut ev);
+    let mut fit = 0;
+    while hello(&mut ev, ws) == 0 {
+        fit += 1;
+    }
+    ws.close_now(&mut ev);
+    settle(&mut ev);
+    drop(first);
+    let (_second, ws) = open(&mut ev);
+    for _ in 0..fit {
+        assert_eq!(hello(&mut ev, ws), 0);
+    }
+    assert!(matches!(ws.send_binary(&mut ev, [1; 300_000]), Ok(Written::Full)));
+    settle(&mut ev);
+    assert!(ws.stream().output_len(&ev) > 300_000);
+    pass(&mut ev, Duration::from_secs(29));
+    assert!(ws.is_open(&ev));
+    pass(&mut ev, Duration::from_secs(2));
+    assert!(!ws.is_open(&ev));
+    assert_eq!(said(&log).last().unwrap(), "closed 1006 \"\" unclean");
+}
+
+#[test]
+fn who_does_not_read_even_that_it_was_agreed_to_is_cut_too() {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let routes = routes(WebSocketOptions::new(), move |_, _, event| note(&notes, &event))
+        .get("/", |ev, _, reply| reply.text(ev, "hello"));
+    let server = ServerOptions::new().unbound(&mut ev, routes).unwrap();
+    let mut raw = Raw::connected(&mut ev, server);
+    let stream = server.connections(&ev)[0].stream();
+    while stream.output_len(&ev) == 0 {
+        raw.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        settle(&mut ev);
+    }
+    raw.send(format!("{OPENING}\r\n"));
+    settle(&mut ev);
+    let ws = ev.websockets()[0];
+    fill(&mut ev, ws);
+    pass(&mut ev, Duration::from_secs(29));
+    assert!(ws.is_open(&ev));
+    pass(&mut ev, Duration::from_secs(2));
+    assert!(!ws.is_open(&ev));
+    assert_eq!(said(&log).last().unwrap(), "closed 1006 \"\" unclean");
+}
+
+#[test]
 fn answers_to_what_came_together_leave_together() {
     let mut ev = ev();
     let (server, _) = echo(&mut ev, WebSocketOptions::new());

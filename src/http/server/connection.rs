@@ -274,7 +274,7 @@ fn sent(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
 pub(super) fn make_loud(ev: &mut EvLoop, conn: &mut Conn) {
     if !conn.has(conn_flag::LOUD) {
         conn.set(conn_flag::LOUD);
-        conn.stream.set_quiet(ev, false);
+        conn.stream.set_loud(ev);
     }
 }
 

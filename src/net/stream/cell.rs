@@ -283,6 +283,8 @@ pub(super) mod flag {
     pub(in super::super) const UNSTARTED: u64 = 1 << 43;
     /// It is closing, and for how long it may was not said yet.
     pub(in super::super) const UNLIMITED: u64 = 1 << 44;
+    /// That the system takes nothing is told of, as if the stream were quiet.
+    pub(in super::super) const LOUD: u64 = 1 << 45;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }

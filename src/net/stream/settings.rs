@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use super::cell::{Extra, State, Trace, flag};
+use super::cell::{Extra, State, Trace, flag, news};
 use super::hub::Hub;
 use super::rates::Rate;
 use super::transport::Transport;
@@ -69,12 +69,30 @@ impl Stream {
 
     /// Has [`Sent`](super::StreamEvent::Sent) and [`Drained`](super::StreamEvent::Drained) told only where
     /// output has to wait: `Sent` when the system first takes less than there is, even nothing, and from then on,
-    /// and `Drained` when that is over. Off at first.
+    /// and `Drained` when that is over; also of what had to wait already when it became quiet. Off at first.
     ///
     /// For protocols that write whole answers, and care only about peers that do not read them: what leaves at once,
     /// as most does, costs them no call of their handler.
     pub fn set_quiet(self, ev: &mut EvLoop, quiet: bool) -> bool {
-        self.change(ev, |state| state.put(flag::QUIET, quiet))
+        self.change(ev, |state| {
+            let is_new = quiet && !state.has(flag::QUIET);
+            state.put(flag::QUIET, quiet);
+            state.clear(flag::LOUD);
+            if is_new && state.has(flag::BLOCKED) && state.output_len() > 0 {
+                state.set(flag::WAITED);
+                state.news |= news::SENT;
+            }
+        })
+    }
+
+    /// The opposite of [quiet](Self::set_quiet), for who has his peers' time run from when they take nothing: `Sent` is
+    /// told all the time, and also where the system takes nothing from the beginning.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn set_loud(self, ev: &mut EvLoop) -> bool {
+        self.change(ev, |state| {
+            state.clear(flag::QUIET);
+            state.set(flag::LOUD);
+        })
     }
 
     /// Has the stream notice that the peer is gone also while [nothing is read](Self::disable_read) and when it has
@@ -177,7 +195,7 @@ impl Stream {
                 hub.give_buffer(buffer);
             }
             state.received = 0;
-            state.news &= !(super::news::RECEIVED | super::news::FORCED);
+            state.news &= !(news::RECEIVED | news::FORCED);
             state.clear(flag::HELD);
             state.set(flag::DIRTY);
             if !is_ready {
@@ -202,7 +220,7 @@ impl Stream {
             let mut output = state.output.take().unwrap_or_else(|| hub.take_buffer());
             let filter = state.extra().chain.pop(&mut input, &mut output);
             if !input.is_empty() && filter.is_some() {
-                state.news |= super::news::RECEIVED;
+                state.news |= news::RECEIVED;
             }
             state.input = Some(input);
             state.output = Some(output);
@@ -214,7 +232,7 @@ impl Stream {
                 state.clear(flag::FILTER);
                 if state.has(flag::EOF) && !state.has(flag::ENDED) {
                     state.set(flag::ENDED | flag::CLEAN);
-                    state.news |= super::news::EOF;
+                    state.news |= news::EOF;
                 }
             }
             filter

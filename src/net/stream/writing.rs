@@ -109,7 +109,7 @@ pub(super) fn wrote(hub: &Hub, state: &mut State, now: u64, len: usize, result: 
     state.put(flag::BLOCKED, written < len);
     if state.has(flag::QUIET) {
         quietly(state);
-    } else if written > 0 {
+    } else if written > 0 || state.has(flag::LOUD) {
         state.news |= news::SENT;
     }
     if written == len {
@@ -225,6 +225,8 @@ fn flush_some(hub: &Hub, state: &mut State, now: u64) {
     }
     if state.has(flag::QUIET) {
         quietly(state);
+    } else if state.has(flag::LOUD) && state.has(flag::BLOCKED) {
+        state.news |= news::SENT;
     }
     if state.has(flag::ABOVE) && state.output_len() <= limits.write_low {
         let tells = !state.has(flag::QUIET) || state.has(flag::WAITED);
