@@ -71,6 +71,64 @@ fn a_reply_that_does_not_leave_is_not_completed_yet() {
 }
 
 #[test]
+fn a_reply_behind_one_that_has_left_is_not_completed_with_that() {
+    let mut ev = ev();
+    let slot = Slot::new();
+    let kept = slot.clone();
+    let (routes, reasons) = noting(
+        Routes::new()
+            .get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+                kept.put(reply.stream(ev, BodyLength::Known(5))?);
+                Ok::<(), Error>(())
+            })
+            .get("/large", |ev: &mut EvLoop, _, reply: Reply| {
+                reply.send(ev, Response::bytes("a/b", vec![b'x'; 4_000_000]))
+            })
+            .get("/other", |ev: &mut EvLoop, _, reply: Reply| reply.text(ev, "other")),
+    );
+    let (server, mut client) = one_client(&mut ev, routes);
+    client.send([get("/"), get("/large"), get("/other")].concat());
+    settle(&mut ev);
+    let stream = slot.take();
+    stream.write(&mut ev, "hello").unwrap();
+    settle(&mut ev);
+    // All of it has left when it is said to be over.
+    stream.end(&mut ev).unwrap();
+    assert_eq!(client.reply(&mut ev).text(), "hello");
+    settle(&mut ev);
+    assert!(!reasons.borrow().contains(&CompletionReason::Ok), "{:?}", reasons.borrow());
+    // And who does not take the second is asked nothing more.
+    assert_eq!(server.stats(&ev).requests, 2);
+    assert_eq!(client.reply(&mut ev).body.len(), 4_000_000);
+    assert_eq!(client.reply(&mut ev).text(), "other");
+    settle(&mut ev);
+    assert_eq!(*reasons.borrow(), [CompletionReason::Ok; 3]);
+}
+
+#[test]
+fn a_reply_that_was_not_even_offered_is_not_answered() {
+    for stops in [true, false] {
+        let mut ev = ev();
+        let (routes, reasons) = noting(hello().get("/cut", move |ev: &mut EvLoop, _, reply: Reply| {
+            if stops {
+                reply.server().stop_now(ev);
+            } else {
+                reply.stream(ev, BodyLength::Known(1000))?.abort(ev);
+            }
+            Ok::<(), Error>(())
+        }));
+        let (_, mut client) = one_client(&mut ev, routes);
+        client.send([get("/"), get("/cut")].concat());
+        let (seen, _) = client.rest(&mut ev);
+        settle(&mut ev);
+        let answered = reasons.borrow().contains(&CompletionReason::Ok);
+        let came = String::from_utf8_lossy(&seen).contains("hello");
+        assert_eq!((answered, came), (!stops, !stops), "{:?}", reasons.borrow());
+        assert_eq!(reasons.borrow().len(), 2);
+    }
+}
+
+#[test]
 fn each_of_many_requests_is_completed_once_in_order() {
     let mut ev = ev();
     let targets = Log::new();

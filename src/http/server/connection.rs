@@ -280,6 +280,10 @@ pub(super) fn make_loud(ev: &mut EvLoop, conn: &mut Conn) {
 
 /// Everything has left.
 fn drained(ev: &mut EvLoop, service: &Rc<Service>, at: At) {
+    if at.stream.is_to_drain(ev) {
+        // That was about what left before more was written, and it is told again when that has left, too.
+        return;
+    }
     let (done, was_stalled, was_timed, calls) = {
         let mut state = service.state.borrow_mut();
         let state = &mut *state;
@@ -395,7 +399,8 @@ fn closed(ev: &mut EvLoop, service: &Rc<Service>, at: At, reason: Reason) {
         _ => CompletionReason::ClientAborted,
     });
     // What was given to the system before the end counts as sent.
-    let all_sent = !conn.has(conn_flag::BLOCKED) && more.failed.is_none();
+    let all_sent =
+        !conn.has(conn_flag::BLOCKED) && more.failed.is_none() && !at.stream.has_lost_output(ev);
     let sent = if all_sent { CompletionReason::Ok } else { why };
     service.state.borrow_mut().counters.completions[index_of(sent)] += u64::from(unsent);
     for mut completing in more.outstanding.into_all() {

@@ -285,6 +285,8 @@ pub(super) mod flag {
     pub(in super::super) const UNLIMITED: u64 = 1 << 44;
     /// That the system takes nothing is told of, as if the stream were quiet.
     pub(in super::super) const LOUD: u64 = 1 << 45;
+    /// It was closed with output that had not left.
+    pub(in super::super) const UNSENT: u64 = 1 << 46;
     /// All of what it asks for.
     pub(in super::super) const ASKS: u64 = ASKS_READ | ASKS_WRITE | ASKS_CLOSE | ASKS_URGENT;
 }

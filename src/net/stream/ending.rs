@@ -177,6 +177,8 @@ fn release(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) -> Option<Rc<S
     let (io, write_io, dial, transport, output, other) = {
         let mut state = cell.state.borrow_mut();
         let state = &mut *state;
+        let is_unsent = state.output_len() > 0;
+        state.put(flag::UNSENT, is_unsent);
         state.set(flag::CLOSED | flag::OVER | flag::SHUT);
         state.clear(flag::OPEN | flag::ASKS | flag::SHAKING);
         hub.unschedule(ev, state);

@@ -139,6 +139,22 @@ impl Stream {
         self.look(ev, |state| (state.bytes_in, state.bytes_out))
     }
 
+    /// Whether `Drained` is still to be told of what waits to leave, unless it ends before.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn is_to_drain(self, ev: &EvLoop) -> bool {
+        let is_so = self.look(ev, |state| {
+            let tells = !state.has(flag::QUIET) || state.has(flag::WAITED);
+            tells && state.has(flag::ABOVE) && state.output_len() > state.limits().write_low
+        });
+        is_so == Some(true)
+    }
+
+    /// Where it was closed, and is telling that: whether some of its output had not left.
+    #[cfg(feature = "http-server")]
+    pub(crate) fn has_lost_output(self, ev: &EvLoop) -> bool {
+        self.look(ev, |state| state.has(flag::UNSENT)) == Some(true)
+    }
+
     /// Whether it is a Unix socket.
     #[cfg(feature = "http-server")]
     pub(crate) fn is_unix(self, ev: &EvLoop) -> bool {
