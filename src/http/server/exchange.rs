@@ -10,11 +10,11 @@ use super::hosts::HostNumber;
 use super::incoming::Incoming;
 use super::outgoing::Puller;
 use super::reply::{Held, Pending};
-use super::request::Parts;
+use super::request::{KEPT_HEAD, Parts};
 use super::{Completed, CompletionReason, Disconnected, Summary};
 use crate::EvLoop;
 use crate::net::Buffer;
-use crate::wire::{BodyDecoder, HeadLimits, Method, RequestParser, Status};
+use crate::wire::{BodyDecoder, HeadLimits, Method, RequestHead, RequestParser, Status};
 
 /// Bytes of a target up to which its memory is kept for the next.
 const KEPT_TARGET: usize = 1024;
@@ -224,17 +224,13 @@ impl Exchange {
         self.answer = Answer::None;
         self.status = None;
         if !self.parser.is_fresh() {
-            self.parser.reset();
+            self.forget_head();
         }
         if self.has_decoder {
-            self.has_decoder = false;
-            self.decoder = BodyDecoder::none();
+            self.forget_body();
         }
         if !matches!(self.target, Target::Nobody | Target::Entry(_)) {
             self.target = Target::Nobody;
-        }
-        if !self.unread.is_empty() {
-            self.unread.clear();
         }
         if self.asked.capacity() > KEPT_TARGET {
             self.asked = Vec::new();
@@ -243,6 +239,24 @@ impl Exchange {
         self.body_len = 0;
         self.bytes_in = 0;
         self.bytes_out = 0;
+    }
+
+    /// A head that did not come to its end.
+    #[cold]
+    fn forget_head(&mut self) {
+        if self.parser.head().memory() > KEPT_HEAD {
+            self.parser.swap_head(&mut RequestHead::default());
+        } else {
+            self.parser.reset();
+        }
+    }
+
+    /// A body, and what was kept of it for whoever takes it.
+    #[inline(never)]
+    fn forget_body(&mut self) {
+        self.has_decoder = false;
+        self.decoder = BodyDecoder::none();
+        self.unread = Buffer::new();
     }
 
     pub(super) fn has(&self, flags: u32) -> bool {
@@ -269,5 +283,49 @@ impl Exchange {
     pub(super) fn is_unanswered(&self) -> bool {
         self.answer == Answer::None
             && self.hooks.as_ref().is_none_or(|hooks| hooks.pending.is_none())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::{Duration, EvLoop, Exchange, KEPT_HEAD};
+    use crate::http::server::service::Service;
+    use crate::http::{Routes, ServerOptions};
+
+    fn head(exchange: &Exchange) -> usize {
+        exchange.parser.head().memory()
+    }
+
+    #[test]
+    fn heads_that_do_not_come_to_their_end_leave_no_memory_behind() {
+        let mut ev = EvLoop::new().unwrap();
+        let server = ServerOptions::new().unbound(&mut ev, Routes::new()).unwrap();
+        let service = Service::find(&mut ev, server).unwrap();
+        for end in [&b""[..], b"\r\nno field\r\n\r\n"] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            server.serve_fd(&mut ev, near).unwrap();
+            far.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nA: ").unwrap();
+            far.write_all(&[b'a'; 30_000]).unwrap();
+            let is_read = || {
+                let state = service.state.borrow();
+                let mut all = state.conns.iter().filter_map(|(_, conn)| conn.exchange.as_deref());
+                all.any(|exchange| head(exchange) > KEPT_HEAD)
+            };
+            while !is_read() {
+                ev.turn(Some(Duration::ZERO)).unwrap();
+            }
+            far.write_all(end).unwrap();
+            drop(far);
+            while !service.state.borrow().conns.is_empty() {
+                ev.turn(Some(Duration::ZERO)).unwrap();
+            }
+            let spare = &service.state.borrow().spare_exchanges;
+            assert!(!spare.is_empty());
+            assert!(spare.iter().all(|exchange| head(exchange) <= KEPT_HEAD));
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::{Error, ErrorKind, EvLoop, Result};
 const KEPT_BODY: usize = 64 * 1024;
 
 /// Bytes of a head up to which its memory is kept for the next.
-const KEPT_HEAD: usize = 16 * 1024;
+pub(super) const KEPT_HEAD: usize = 16 * 1024;
 
 /// A request: its head and, unless it is [streamed](super::Routes::streaming), its body.
 ///
