@@ -888,3 +888,91 @@ fn a_reply_of_which_nothing_was_taken_is_not_answered_when_the_server_stops() {
     settle(&mut ev);
     assert_eq!(*reasons.borrow(), [CompletionReason::ServerShutdown]);
 }
+
+/// What a client may have sent when it does nothing more, nor reads anything.
+fn ways_to_stop() -> Vec<(&'static str, String)> {
+    let large = get("/large");
+    let closes = |path| request("GET", path, "Connection: close\r\n", "");
+    let expects = request("POST", "/", "Content-Length: 5\r\nExpect: 100-continue\r\n", "");
+    vec![
+        ("nothing", String::new()),
+        ("an empty line", "\r\n".into()),
+        ("half a head", "GET / HT".into()),
+        ("one request", get("/")),
+        ("one request and a half", get("/") + "GET / HTTP/1.1\r\nHo"),
+        ("an empty line behind a request", get("/") + "\r\n"),
+        ("half a body", announced("/", 10, "12345")),
+        ("half a chunked body", request("POST", "/", "Transfer-Encoding: chunked\r\n", "5\r\n123")),
+        ("half a body that is taken", announced("/taken", 10, "12345")),
+        ("half a body that nobody wants", announced("/early", 1000, "12345")),
+        ("a body that it is asked for", expects),
+        ("no request", "\0".into()),
+        ("the last request", closes("/")),
+        ("a large reply", large.clone()),
+        ("a large last reply", closes("/large")),
+        ("large replies", large.repeat(20)),
+        ("half a head behind a large reply", large.clone() + "GET / HT"),
+        ("half a body behind a large reply", large.clone() + &announced("/", 10, "12345")),
+        ("no request behind a large reply", large.clone() + "\0"),
+        ("half a body whose reply is large", announced("/early/large", 1000, "12345")),
+        ("a large reply in pieces", get("/pieces")),
+        ("a large reply that is pulled", get("/pulled")),
+        ("all of that", large + &get("/pieces") + &get("/pulled") + &announced("/", 10, "12345")),
+    ]
+}
+
+/// Routes of which none waits for anything but the client.
+fn nobody_waits() -> Routes {
+    let much = || vec![b'x'; 10_000_000];
+    hello()
+        .get("/large", move |ev: &mut EvLoop, _, reply: Reply| reply.send(ev, Response::bytes("a/b", much())))
+        .get("/pieces", move |ev: &mut EvLoop, _, reply: Reply| {
+            let stream = reply.stream(ev, BodyLength::Unknown)?;
+            stream.write_owned(ev, much())?;
+            stream.end(ev)
+        })
+        .get("/pulled", |ev: &mut EvLoop, _, reply: Reply| {
+            reply.pull(ev, BodyLength::Unknown, |_| Pull::Data(vec![b'x'; 100_000])).map(drop)
+        })
+        .post("/", |ev: &mut EvLoop, _, reply: Reply| reply.text(ev, "hello"))
+        .streaming(Method::POST, "/taken", |ev: &mut EvLoop, request: Request, reply: Reply| {
+            let mut reply = Some(reply);
+            request.receive(ev, move |ev, _, event| match event {
+                BodyEvent::Data(data) => drop(data.drain(usize::MAX)),
+                _ => reply.take().into_iter().for_each(|reply| drop(reply.text(ev, "taken"))),
+            })
+            .map(drop)
+        })
+        .streaming(Method::POST, "/early", |ev: &mut EvLoop, _, reply: Reply| reply.text(ev, "early"))
+        .streaming(Method::POST, "/early/large", move |ev: &mut EvLoop, _, reply: Reply| {
+            reply.send(ev, Response::bytes("a/b", much()))
+        })
+}
+
+#[test]
+fn wherever_a_client_stops_its_connection_has_an_end() {
+    for (name, sent) in ways_to_stop() {
+        for is_noted in [true, false] {
+            for is_tcp in [true, false] {
+                let mut ev = ev();
+                let (mut routes, mut reasons) = (nobody_waits(), Reasons::default());
+                if is_noted {
+                    (routes, reasons) = noting(routes);
+                }
+                let server = options().listen(&mut ev, "127.0.0.1:0", routes).unwrap();
+                let mut client =
+                    if is_tcp { Client::tcp(&mut ev, server) } else { Client::new(&mut ev, server) };
+                client.send(&sent);
+                pass(&mut ev, secs(150));
+                let how = format!("{name}, noted {is_noted}, tcp {is_tcp}: {:?}", reasons.borrow());
+                assert!(server.connections(&ev).is_empty(), "{how}");
+                let stats = server.stats(&ev);
+                let over: u64 = CompletionReason::ALL.iter().map(|&why| stats.completed(why)).sum();
+                assert_eq!(over, stats.requests, "{how}");
+                if is_noted {
+                    assert_eq!(reasons.borrow().len() as u64, over, "{how}");
+                }
+            }
+        }
+    }
+}
