@@ -225,10 +225,9 @@ impl Conn {
             let pong = self.peer.if_rare(|rare| rare.pong.take()).flatten();
             self.peer.clear(flag::HELD);
             if let Some(pong) = pong.filter(|_| !self.peer.has(flag::DEAF)) {
-                // If there is no room now, nobody reads there at all, and there is a time-out for that.
-                let _ = self.peer.write(ev, &self.hub, Frame::PONG, &pong);
+                answer(ev, &self.hub, &self.peer, &pong);
             }
-            if !self.peer.has(flag::PAUSED) {
+            if !self.peer.has(flag::PAUSED | flag::HELD) {
                 listen(ev, self.peer.stream(), true);
             }
         }
@@ -383,8 +382,8 @@ fn answer(ev: &mut EvLoop, hub: &Hub, peer: &Peer, payload: &[u8]) {
         match peer.write(ev, hub, Frame::PONG, payload) {
             Ok(_) => return,
             // Its server may let less wait than that.
-            Err(error) if error.kind() == ErrorKind::Full => {}
-            // No key to mask it with, or the stream is closed: the peer will not be answered.
+            Err(error) if error.kind() == ErrorKind::Full && stream.output_len(ev) > 0 => {}
+            // No key to mask it with, the stream is closed, or there never is room: the peer will not be answered.
             Err(_) => return closing::cut(ev, peer),
         }
     }

@@ -269,6 +269,21 @@ fn a_server_that_lets_less_wait_holds_its_peers_up_earlier() {
 }
 
 #[test]
+fn a_peer_whose_pings_never_find_room_is_cut() {
+    let mut ev = ev();
+    let log = Told::default();
+    let notes = Rc::clone(&log);
+    let routes = routes(WebSocketOptions::new(), move |_, _, event| note(&notes, &event));
+    let server = ServerOptions::new().write_limits(1, 64).unbound(&mut ev, routes).unwrap();
+    let mut raw = Raw::open(&mut ev, server);
+    raw.frame(0x89, "small");
+    raw.hears(&mut ev, 0x8A, "small");
+    raw.frame(0x89, [b'x'; 125]);
+    raw.ends(&mut ev);
+    assert_eq!(said(&log).last().unwrap(), "closed 1006 \"\" unclean");
+}
+
+#[test]
 fn what_waits_for_a_peer_counts_for_the_budget_of_its_server() {
     let mut ev = ev();
     let routes = routes(WebSocketOptions::new(), |_, _, _| {}).get("/", |ev, _, reply| reply.text(ev, "served"));
