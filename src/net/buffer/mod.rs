@@ -155,7 +155,7 @@ impl Buffer {
     }
 
     /// How much memory of its own it holds, used or not.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         let own = self.segments.iter().map(|segment| match segment {
             Segment::Own(own) => own.capacity(),
             Segment::Shared { .. } | Segment::File { .. } => 0,
