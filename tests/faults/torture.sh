@@ -131,7 +131,7 @@ torture() {
             timeout 60 strace -qq -o "$log.trace" -e "trace=$call,epoll_pwait,epoll_pwait2,ppoll" -e "inject=$call:error=$errno:when=$n" \
             "$examples/$example" </dev/null >"$log.out" 2>"$log.err" || status=$? ;;
         esac
-        # None of them waits for so long on purpose, and a stat watcher looks for itself after half a minute.
+        # None of them waits for so long on purpose.
         if [ -n "$(slept "$log.trace" 8)" ]; then echo 'panicked: it was not woken up' >>"$log.err"; fi
         # What a server says when it cannot begin.
         [ "$example" = udp_echo ] && [ "$status" -eq 2 ] && status=1
