@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,6 +73,8 @@ struct History {
     samples: VecDeque<Sample>,
     /// The number of the next one: so many seconds after the beginning it begins.
     next: u64,
+    /// When nobody has looked last, in milliseconds from the beginning.
+    rest: Range<u64>,
     /// What was counted when the last one was taken.
     before: Counts,
     /// How many requests there had been.
@@ -188,15 +191,16 @@ impl Meter {
         }
         let websockets: Vec<_> = locked(&self.websockets).values().copied().collect();
         let websockets = websockets.into_iter().filter_map(|stream| Row::of(ev, stream));
-        let mut listed = locked(&self.listed);
-        let rows = listed.entry(thread::current().id()).or_default();
-        let known = |id| rows.iter().find(|row| row.id == id);
-        let now: Vec<_> = connections
+        let thread = thread::current().id();
+        // Each is looked for among all, and the other threads do not wait for that.
+        let before = locked(&self.listed).get(&thread).cloned().unwrap_or_default();
+        let known = |id| before.iter().find(|row| row.id == id);
+        let rows: Vec<_> = connections
             .into_iter()
             .filter_map(|connection| Row::of_http(ev, connection, known(connection.id())))
             .chain(websockets.take(LISTED))
             .collect();
-        *rows = now;
+        locked(&self.listed).insert(thread, rows);
     }
 
     /// One of this thread's, as it is now.
@@ -212,7 +216,7 @@ impl Meter {
         if missing == 0 {
             return;
         }
-        let was_looked_at = history.next * 1000 <= self.until.load(Relaxed);
+        let first = history.next;
         history.next = over;
         let mut counts = Counts::default();
         let pairs = counts.0.iter_mut().zip(&mut history.before.0);
@@ -221,20 +225,20 @@ impl Meter {
             *count = total - *before;
             *before = total;
         }
-        let came = requests.saturating_sub(history.requests);
-        history.requests = requests;
+        // Of several that have asked, one who was answered later may have been told of fewer.
+        let came = u128::from(requests.saturating_sub(history.requests));
+        history.requests = history.requests.max(requests);
+        // As evenly as whole numbers can be.
+        let until = |second: u64| came * u128::from(second - first) / u128::from(missing);
         let ended = counts.0.iter().sum();
+        let (half, most) = (percentile(&counts, ended, 50), percentile(&counts, ended, 99));
         let lag = self.lag.swap(0, Relaxed).checked_sub(1);
-        let sample = Sample {
-            rate: came / missing,
-            half: percentile(&counts, ended, 50).filter(|_| was_looked_at),
-            most: percentile(&counts, ended, 99).filter(|_| was_looked_at),
-            lag: lag.filter(|_| was_looked_at),
-        };
-        for _ in 1..missing.min(SECONDS as u64 + 1) {
-            history.push(sample);
+        for second in first.max(over.saturating_sub(SECONDS as u64))..over {
+            let rate = u64::try_from(until(second + 1) - until(second)).unwrap_or(u64::MAX);
+            let all = Sample { rate, half, most, lag };
+            let rested = history.rested_in(second);
+            history.push(if rested { Sample { rate, ..Sample::default() } } else { all });
         }
-        history.push(Sample { rate: sample.rate + came % missing, ..sample });
     }
 
     /// A request of this thread has ended.
@@ -253,15 +257,26 @@ impl Meter {
         }
     }
 
-    /// Somebody looks until then.
-    fn look(&self, until: Instant) {
-        self.until.fetch_max(self.moment(until), Relaxed);
+    /// Somebody looks, from now until then.
+    fn look(&self, now: Instant, until: Instant) {
+        let mut history = locked(&self.history);
+        let (now, until) = (self.moment(now), self.moment(until));
+        let before = self.until.fetch_max(until, Relaxed);
+        if before < now {
+            history.rest = before..now;
+        }
         self.looked_at.set(true);
     }
 
     /// Whether nobody looks any more; what is measured for those who do ends with that.
     fn rests(&self) -> bool {
-        let rests = self.moment(Instant::now()) > self.until.load(Relaxed);
+        let is_over = || self.moment(Instant::now()) > self.until.load(Relaxed);
+        if !is_over() {
+            return false;
+        }
+        // Another thread may be asked just now.
+        let _history = locked(&self.history);
+        let rests = is_over();
         if rests {
             self.looked_at.set(false);
         }
@@ -274,6 +289,11 @@ impl Meter {
 }
 
 impl History {
+    /// Whether nobody has looked from the beginning of a second to its end.
+    fn rested_in(&self, second: u64) -> bool {
+        self.rest.start <= second * 1000 && (second + 1) * 1000 <= self.rest.end
+    }
+
     fn push(&mut self, sample: Sample) {
         if self.samples.len() == SECONDS {
             self.samples.pop_front();
@@ -356,7 +376,8 @@ impl Desk {
 
     /// Somebody looks, and will again in less than so long.
     pub fn look(self: &Rc<Self>, ev: &mut EvLoop, again_in: Duration) {
-        self.meter.look(Instant::now() + PATIENCE.max(again_in));
+        let now = Instant::now();
+        self.meter.look(now, now + PATIENCE.max(again_in));
         if self.is_looking.replace(true) {
             return;
         }

@@ -192,3 +192,44 @@ fn who_looks_at_the_dashboard_sees_who_is_connected() {
         server.finish();
     }
 }
+
+/// The samples of the dashboard's page: how many requests, and how long they took at most.
+fn samples(server: &Server) -> Vec<(u64, Option<u64>)> {
+    let page = String::from_utf8(server.ask(get("/")).body).unwrap();
+    let all = page.split("let samples = [").nth(1).unwrap().split("]]").next().unwrap();
+    let sample = |text: &str| {
+        let mut numbers = text.trim_start_matches('[').split(',');
+        let rate = numbers.next().unwrap().parse().unwrap();
+        (rate, numbers.nth(1).unwrap().parse().ok())
+    };
+    all.split("],").map(sample).collect()
+}
+
+/// What nobody has looked at was not measured, and what is known of it is no figure of its last second.
+#[test]
+fn seconds_in_which_nobody_looks_have_their_average_and_no_times() {
+    let servers = ["1", "2"].map(|threads| Server::start(&["--threads", threads]));
+    std::thread::sleep(secs(4));
+    for server in &servers {
+        let before = samples(server);
+        let rates = before.iter().map(|(rate, _)| rate);
+        assert!(before.len() >= 4, "{before:?}");
+        assert!(rates.clone().max().unwrap() - rates.min().unwrap() <= 1, "{before:?}");
+        assert!(before.iter().all(|(_, took)| took.is_none()), "{before:?}");
+        // This is looked at, and it is for five seconds more; then it is not.
+        server.ask(get("/slow?ms=1"));
+    }
+    std::thread::sleep(secs(8));
+    for server in servers {
+        let after = samples(&server);
+        let measured = after.iter().filter(|(_, took)| took.is_some()).count();
+        assert!((5..=6).contains(&measured), "{after:?}");
+        assert_eq!(after.last().map(|(_, took)| *took), Some(None), "{after:?}");
+        // None is counted twice, and none is lost; who asks for this is one more.
+        let sum: u64 = after.iter().map(|(rate, _)| rate).sum();
+        let stats = server.ask(get("/stats"));
+        let known = format!("\"requests\":{},", sum + 1);
+        assert!(stats.text().contains(&known), "{} for {after:?}", stats.text());
+        server.finish();
+    }
+}
