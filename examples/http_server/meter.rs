@@ -29,8 +29,11 @@ pub const LISTED: usize = 8;
 /// How often a loop looks how late it is.
 const TICK: Duration = Duration::from_millis(100);
 
-/// For how long it does after somebody has looked.
+/// For how long it does after somebody has looked, at least.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// And at most, however rarely they look: they may have left meanwhile.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Eight to each power of two, up to an hour in microseconds.
 const BUCKETS: usize = 256;
@@ -377,7 +380,7 @@ impl Desk {
     /// Somebody looks, and will again in less than so long.
     pub fn look(self: &Rc<Self>, ev: &mut EvLoop, again_in: Duration) {
         let now = Instant::now();
-        self.meter.look(now, now + PATIENCE.max(again_in));
+        self.meter.look(now, now + again_in.clamp(PATIENCE, LONGEST_PATIENCE));
         if self.is_looking.replace(true) {
             return;
         }

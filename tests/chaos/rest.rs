@@ -117,3 +117,21 @@ on_both! {
         server.finish();
     }
 }
+
+/// What is measured for those who look ends when they have gone, however seldom they wanted to know.
+#[test]
+fn a_server_whose_dashboards_were_closed_is_at_rest() {
+    let servers = ["1", "2"].map(|threads| Server::start(&["--threads", threads]));
+    for server in &servers {
+        for every in ["100", "3600000"] {
+            let mut client = server.client();
+            client.send(get(&format!("/stats/events?ms={every}")));
+            assert!(client.head().starts_with("HTTP/1.1 200 "));
+        }
+        server.await_descriptors_released();
+    }
+    for server in servers {
+        rests(&server, "nobody looks any more");
+        server.finish();
+    }
+}
