@@ -1,6 +1,8 @@
 // Files that change while they are sent.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use crate::talking::*;
 use crate::tree::{Tree, bytes};
@@ -82,6 +84,37 @@ fn parts_of_a_file_that_shrinks_are_cut() {
     File::options().write(true).open(tree.path("large")).unwrap().set_len(4_200_000).unwrap();
     let (rest, _) = client.rest(&mut ev);
     assert!(rest.len() < 4_300_000);
+}
+
+/// It is read at once, since it is short; what is not there then is not sent later either.
+#[test]
+fn a_short_part_that_its_file_has_not_is_cut_and_never_padded() {
+    let (tree, mut ev) = (Tree::new(), ev());
+    tree.file("ten", "0123456789");
+    let (ten, folder) = (tree.path("ten"), tree.root());
+    let (socket, _other) = UnixStream::pair().unwrap();
+    let cases = [
+        (File::open(&ten).unwrap(), 4, "456789"),
+        (File::open(&ten).unwrap(), 10, ""),
+        (File::open(&ten).unwrap(), 1 << 40, ""),
+        (File::open(&folder).unwrap(), 0, ""),
+        // There is nothing in it to be waited for.
+        (File::from(OwnedFd::from(socket)), 0, ""),
+    ];
+    for (file, offset, there) in cases {
+        let mut file = Some(file);
+        let routes = Routes::new().get("/", move |ev: &mut EvLoop, _, reply: Reply| {
+            reply.file(ev, "text/plain", file.take().unwrap(), offset, 20)
+        });
+        let (routes, reasons) = noting(routes);
+        let (_, mut client) = one_client(&mut ev, routes);
+        client.send(get("/").repeat(2));
+        let rest = String::from_utf8(client.rest(&mut ev).0).unwrap();
+        let body = rest.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        assert!(there.starts_with(body), "{rest}");
+        until(&mut ev, |_| !reasons.borrow().is_empty());
+        assert_ne!(reasons.borrow()[0], CompletionReason::Ok, "{rest}");
+    }
 }
 
 #[test]
