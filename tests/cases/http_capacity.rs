@@ -378,3 +378,23 @@ fn what_is_remembered_of_requests_whose_replies_wait_takes_of_the_budget() {
     pass(&mut ev, Duration::from_millis(50));
     assert_eq!(Client::new(&mut ev, server).ask(&mut ev, get("/")).text(), "served");
 }
+
+/// Only what falls to the mark is told; what never was above it is not.
+#[test]
+fn what_waits_below_the_mark_of_its_stream_holds_no_further_request_up() {
+    let mut ev = ev();
+    let routes = Routes::new()
+        .get("/*", |ev, _, reply| reply.text(ev, "served"))
+        .on_connection(|ev, connection, event| {
+            if matches!(event, ConnectionEvent::Opened) {
+                connection.stream().set_write_mark(ev, 4000);
+            }
+        })
+        .on_completed(|_, _| {});
+    let server = serve_with(&mut ev, ServerOptions::new().write_limits(5000, 1 << 20), routes);
+    let mut client = Client::new(&mut ev, server);
+    let long = get(&format!("/{}", "x".repeat(5000)));
+    for _ in 0..5 {
+        assert_eq!(client.ask(&mut ev, &long).text(), "served");
+    }
+}

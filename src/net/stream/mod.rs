@@ -345,11 +345,12 @@ impl Stream {
     }
 
     /// Whether something waits to be sent that, with so many bytes more, would be as much as [may](Self::set_write_limits).
+    /// `Drained` is told then: not so of what never was above its [mark](Self::set_write_mark).
     #[cfg(feature = "http-server")]
     pub(crate) fn is_full_with(self, ev: &EvLoop, bytes: usize) -> bool {
         self.look(ev, |state| {
-            let waits = state.output_len();
-            waits > 0 && waits.saturating_add(bytes) >= state.limits().soft
+            let (waits, limits) = (state.output_len(), state.limits());
+            waits > limits.write_low && waits.saturating_add(bytes) >= limits.soft
         })
         .unwrap_or(false)
     }
