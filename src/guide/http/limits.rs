@@ -88,7 +88,11 @@
 //! | bytes read ahead while a request is handled | 64 KiB | [`read_ahead`](crate::http::ServerOptions::read_ahead) | not read |
 //! | bytes of a streamed body that were not taken | 64 KiB | `read_ahead` | not read |
 //! | bytes of replies that wait for the client, and of what is kept to tell when they have left, soft | 256 KiB | [`write_limits`](crate::http::ServerOptions::write_limits) | [`Full`](crate::net::Written::Full), and no further request is read |
-//! | the same, hard | 1 MiB | `write_limits` | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
+//! | parts of files that wait for the client | 8, and what one reply has | – | as above: `Full`, and no further request is read |
+//! | bytes of replies that wait, hard | 1 MiB | `write_limits` | [`ErrorKind::Full`](crate::ErrorKind::Full); whole bodies that are handed over do not count |
+//!
+//! What is read or waits is in memory that has room for at most about four times as many bytes as it holds, and for
+//! about twice as many where it is much.
 //!
 //! With [threads](crate::http::ThreadOptions), all of these are for each of them, but for those of listening when
 //! [one accepts for all](crate::http::Sharing::HandOff).
@@ -192,5 +196,5 @@
 //! * **Descriptors**: `ulimit -n` is often 1024, and then no server of any make has 10 000 connections. Without any
 //!   left the listener rests instead of spinning, and goes on when one is closed; what needs one for a file is 503.
 //!   A connection has one, and two more while it uploads, one more for the file of a form that is coming, or one more for
-//!   each reply out of a file that waits for its client: only if it is longer than 16 KiB, so with the soft limit of
-//!   256 KiB those are 16.
+//!   each reply out of a file that waits for its client: only if it is longer than 16 KiB or sent piece by piece, and at
+//!   most eight, unless one reply has more.

@@ -154,13 +154,18 @@ impl Buffer {
         self.spare.capacity()
     }
 
-    /// How much memory of its own it holds, used or not.
+    /// How many of its segments are parts of files.
+    pub(super) fn files(&self) -> usize {
+        self.files
+    }
+
+    /// How much memory of its own it holds, used or not. Takes as long as there are segments.
     pub(crate) fn capacity(&self) -> usize {
         let own = self.segments.iter().map(|segment| match segment {
             Segment::Own(own) => own.capacity(),
-            Segment::Shared { .. } | Segment::File { .. } => 0,
+            shared => shared.owned_len(),
         });
-        self.spare.capacity() + own.sum::<usize>()
+        own.fold(self.spare.capacity(), usize::saturating_add)
     }
 
     /// Whether as many more bytes can be counted.

@@ -33,6 +33,9 @@ pub(super) struct StreamCell {
 /// While so many descriptors wait to be taken, nothing is read.
 const MOST_FDS: usize = 253;
 
+/// So many parts of files are as much as is to wait: each may keep a file open, however short it is.
+const MOST_FILES: usize = 8;
+
 /// A moment that does not come.
 pub(super) const NEVER: u64 = u64::MAX;
 
@@ -369,6 +372,16 @@ impl State {
     /// Nothing is sent in a way of its own.
     #[cfg(not(feature = "websocket"))]
     pub(super) fn unshare(&mut self, _hub: &super::hub::Hub) {}
+
+    /// Whether so much of it waits that it is time to stop.
+    pub(super) fn is_full(&self) -> bool {
+        self.output_len() >= self.limits().soft || self.has_many_files()
+    }
+
+    #[inline]
+    pub(super) fn has_many_files(&self) -> bool {
+        self.output.as_ref().is_some_and(|output| output.files() >= MOST_FILES)
+    }
 
     /// What of that counts against the limits: what was copied.
     pub(super) fn output_owned(&self) -> usize {

@@ -171,9 +171,10 @@ pub(super) fn may_write(state: &State, n: usize) -> Result<()> {
 pub(super) fn added(state: &mut State) -> Written {
     let waits = state.output_len();
     let limits = state.limits();
-    let (is_above, is_full) = (waits > limits.write_low, waits >= limits.soft);
+    let is_full = waits >= limits.soft || state.has_many_files();
+    let is_above = waits > limits.write_low;
     state.set(flag::DIRTY);
-    if is_above {
+    if is_above || is_full {
         state.set(flag::ABOVE);
     }
     // Shared bytes and files are never refused, but to go on with them is to pile up work too.

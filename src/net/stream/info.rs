@@ -45,7 +45,7 @@ pub struct StreamInfo {
     pub write_enabled: bool,
     /// The input is at its high mark, so nothing is read.
     pub is_held_back: bool,
-    /// The output is at its soft limit.
+    /// The output is at its soft limit, or eight parts of files wait.
     pub is_full: bool,
     /// The system has taken less than it was given.
     pub is_blocked: bool,
@@ -101,7 +101,7 @@ impl Stream {
                 read_enabled: state.has(flag::READ),
                 write_enabled: state.has(flag::WRITE),
                 is_held_back: state.has(flag::HELD),
-                is_full: state.output_len() >= state.limits().soft,
+                is_full: state.is_full(),
                 is_blocked: state.has(flag::BLOCKED),
                 has_ended: state.has(flag::ENDED),
                 is_shut: state.has(flag::SHUT),

@@ -121,8 +121,8 @@ pub struct Stream {
 pub enum Written {
     /// Enough.
     Room,
-    /// The output has reached its soft limit, with all that waits: the bytes were taken, and now it is time
-    /// to wait for [`Drained`](StreamEvent::Drained).
+    /// The output has reached its soft limit, with all that waits, or eight parts of files are among it: the bytes were
+    /// taken, and now it is time to wait for [`Drained`](StreamEvent::Drained).
     Full,
 }
 
@@ -454,10 +454,8 @@ impl Stream {
     /// Whether so much waits to be sent that it is full, and that it takes no more.
     #[cfg(feature = "websocket")]
     pub(crate) fn is_full_or_more(self, ev: &EvLoop) -> (bool, bool) {
-        let found = self.look(ev, |state| {
-            let (waits, limits) = (state.output_len(), state.limits());
-            (waits >= limits.soft, waits >= limits.hard)
-        });
+        let found =
+            self.look(ev, |state| (state.is_full(), state.output_len() >= state.limits().hard));
         found.unwrap_or_default()
     }
 

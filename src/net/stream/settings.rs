@@ -41,7 +41,8 @@ impl Stream {
     /// [`Full`](super::Written::Full), and beyond `hard` it refuses. The defaults are 256 KiB and 1 MiB.
     ///
     /// For the hard limit only bytes that were copied count: shared ones and files take no memory of the
-    /// stream. For the soft one all do.
+    /// stream. For the soft one all do, and eight parts of files are as much as it whatever their length, since
+    /// each may keep a file open.
     pub fn set_write_limits(self, ev: &mut EvLoop, soft: usize, hard: usize) -> bool {
         self.change(ev, |state| {
             let limits = &mut state.extra().limits;
