@@ -1,11 +1,15 @@
 // What the HTTP server allocates: nothing per request, and so much per connection.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
-use evloop::http::{Method, Reply, Request, Response, Routes, Server, ServerOptions};
-use evloop::net::Shared;
+use evloop::http::{
+    BodyEvent, BodyLength, Files, Method, Reply, Request, Response, Routes, Server, ServerOptions,
+};
+use evloop::net::{Shared, Written};
 
 use crate::sockets::pair;
 use crate::{WARM_UP, allocations, held, requested};
@@ -183,6 +187,121 @@ fn a_connection_allocates_this_much_and_no_more() {
     assert!(count <= 7.1, "{count:.2} allocations per connection");
     assert!(bytes <= 512.0, "{bytes:.0} bytes asked for per connection");
     assert!(idle <= 336.0, "{idle:.0} bytes held by an idle connection");
+}
+
+/// How much may wait for a client, soft.
+const SOFT: i64 = 256 * 1024;
+
+/// How many bytes a client costs that asks as long as it is heard, and reads nothing.
+fn held_for_a_deaf_client(routes: Routes, asked: &str) -> i64 {
+    let mut ev = live_ev();
+    let server = ServerOptions::new().unbound(&mut ev, routes).unwrap();
+    let mut other = clients(&mut ev, server, 1);
+    let before = held();
+    let (near, mut far) = pair();
+    server.serve_fd(&mut ev, near).unwrap();
+    let mut at = 0;
+    let mut idle = 0;
+    while idle < 10 {
+        match far.write(&asked.as_bytes()[at..]) {
+            Ok(n) => (at, idle) = ((at + n) % asked.len(), 0),
+            Err(_) => idle += 1,
+        }
+        turn(&mut ev);
+    }
+    let held = held() - before;
+    assert!(held > SOFT / 100, "{held}");
+    // It is not all the others that pay for it.
+    ask(&mut ev, &mut other, b"GET /else HTTP/1.1\r\nHost: h\r\n\r\n", b"else");
+    held
+}
+
+/// Whatever the replies consist of.
+#[test]
+fn a_client_that_reads_nothing_costs_little_more_than_what_may_wait_for_it() {
+    const BEFORE: &str = "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
+    let shared = |len: usize| {
+        let body = Shared::from(vec![b'b'; len]);
+        move |ev: &mut EvLoop, _: Request, reply: Reply| {
+            reply.send(ev, Response::shared("a/b", body.clone()))
+        }
+    };
+    let mixed = |ev: &mut EvLoop, reply: Reply, len: usize| {
+        let stream = reply.stream(ev, BodyLength::Unknown)?;
+        while stream.write_owned(ev, vec![b'b'; len])? == Written::Room {}
+        stream.end(ev)
+    };
+    let other = || Routes::new().get("/else", |ev, _, reply| reply.text(ev, "else"));
+    let range = "GET /Cargo.toml HTTP/1.1\r\nHost: h\r\nRange: bytes=0-0,9-9\r\n\r\n";
+    let files = || Files::new(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let kinds = [
+        ("few copied bytes", other().get("/x", |ev, _, reply| reply.text(ev, "")), BEFORE),
+        ("few shared bytes", other().get("/x", shared(5)), BEFORE),
+        ("more shared bytes", other().get("/x", shared(1100)), BEFORE),
+        (
+            "bodies that are handed over",
+            other().get("/x", |ev: &mut EvLoop, _: Request, reply: Reply| {
+                reply.send(ev, Response::bytes("a/b", vec![b'b'; 17_000]))
+            }),
+            BEFORE,
+        ),
+        (
+            "short pieces that are handed over",
+            other().get("/x", move |ev: &mut EvLoop, _: Request, reply: Reply| mixed(ev, reply, 1)),
+            BEFORE,
+        ),
+        (
+            "pieces that are handed over",
+            other().get("/x", move |ev: &mut EvLoop, _: Request, reply: Reply| {
+                mixed(ev, reply, 1100)
+            }),
+            BEFORE,
+        ),
+        ("small parts of a file", other().files("/", files()), range),
+    ];
+    for (name, routes, asked) in kinds {
+        let held = held_for_a_deaf_client(routes, asked);
+        assert!(held < 3 * SOFT, "{name}: {held} bytes");
+    }
+}
+
+/// What has come of a streamed body was taken, and the rest is long in coming.
+#[test]
+fn a_slow_upload_holds_little_whatever_has_come_of_it() {
+    const COUNT: usize = 16;
+    let mut ev = live_ev();
+    let taken = Rc::new(Cell::new(0));
+    let takes = Rc::clone(&taken);
+    let routes = Routes::new().streaming(
+        Method::POST,
+        "/",
+        move |ev: &mut EvLoop, request: Request, reply: Reply| {
+            let takes = Rc::clone(&takes);
+            let mut reply = Some(reply);
+            request.receive(ev, move |ev, _, event| match event {
+                BodyEvent::Data(data) => takes.set(takes.get() + data.drain(usize::MAX)),
+                _ => _ = reply.take().map(|reply| reply.text(ev, "done")),
+            }).map(drop)
+        },
+    );
+    let server = ServerOptions::new().unbound(&mut ev, routes).unwrap();
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n";
+    let mut clients = clients(&mut ev, server, COUNT);
+    for client in &mut clients {
+        client.write_all(head.as_bytes()).unwrap();
+    }
+    (0..4).for_each(|_| turn(&mut ev));
+    let before = held();
+    for client in &mut clients {
+        client.write_all(&[b'x'; 60_000]).unwrap();
+    }
+    while taken.get() < COUNT * 60_000 {
+        turn(&mut ev);
+    }
+    turn(&mut ev);
+    // The loop keeps two buffers or three for whatever is next.
+    let each = (held() - before - 3 * 65_536) / COUNT as i64;
+    assert!(each < 3_000, "{each} bytes for each");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
-use evloop::net::{Buffer, Shared, Stream, StreamEvent};
+use evloop::net::{Buffer, Filter, FilterError, Pass, Shared, Stream, StreamEvent, Verdict};
 
 use crate::sockets::pair;
 use crate::{WARM_UP, allocations, held, requested};
@@ -261,4 +262,148 @@ fn a_connection_allocates_this_much_and_no_more() {
     assert!(count <= 4.1, "{count:.2} allocations per connection");
     assert!(bytes <= 320.0, "{bytes:.0} bytes asked for per connection");
     assert!(idle <= 288.0, "{idle:.0} bytes held by an idle connection");
+}
+
+/// How many bytes of memory there are behind what this makes, for each byte that it holds.
+fn held_per_byte(make: impl FnOnce(&mut Buffer)) -> f64 {
+    let before = held();
+    let mut buffer = Buffer::new();
+    make(&mut buffer);
+    (held() - before) as f64 / buffer.len() as f64
+}
+
+#[test]
+fn what_is_copied_takes_at_most_about_twice_its_length() {
+    for size in [1, 100, 512, 1000, 40_000] {
+        let bytes = vec![b'x'; size];
+        let each = held_per_byte(|buffer| {
+            while buffer.len() < 200_000 {
+                buffer.append(&bytes);
+            }
+        });
+        assert!(each < 2.5, "{each:.1} for each byte, in pieces of {size}");
+    }
+}
+
+/// However long the buffer, what is copied between others takes little.
+#[test]
+fn a_little_that_is_copied_between_others_takes_a_little() {
+    let news = Shared::from(vec![b'n'; 1024]);
+    let each = held_per_byte(|buffer| {
+        for _ in 0..1000 {
+            buffer.append("a head of a message");
+            buffer.append_shared(news.clone());
+        }
+    });
+    // Its own two per cent, in segments of 512 bytes, and the places of all of them.
+    assert!(each < 1.0, "{each:.1} for each byte between shared ones");
+    let each = held_per_byte(|buffer| {
+        for _ in 0..1000 {
+            buffer.append("a head of a message");
+            buffer.append_owned(vec![b'b'; 1024]);
+        }
+    });
+    assert!(each < 2.0, "{each:.1} for each byte between ones that were handed over");
+    let file = Arc::new(std::fs::File::open("Cargo.toml").unwrap());
+    let each = held_per_byte(|buffer| {
+        for _ in 0..1000 {
+            buffer.append("a head of a message");
+            buffer.append_file(Arc::clone(&file), 0, 1000).unwrap();
+        }
+    });
+    assert!(each < 1.0, "{each:.1} for each byte between files");
+    let each = held_per_byte(|buffer| {
+        for _ in 0..1000 {
+            buffer.append_shared(news.clone());
+            buffer.prepend("a head of a message");
+            let mut whole = std::mem::take(buffer);
+            buffer.append_shared(news.clone());
+            whole.append_buffer(buffer);
+            *buffer = whole;
+        }
+    });
+    assert!(each < 1.0, "{each:.1} for each byte before shared ones");
+}
+
+/// They come into memory for 64 KiB, as all that is read.
+#[test]
+fn bursts_that_are_moved_take_at_most_about_twice_their_length() {
+    for size in [600, 3000, 8192, 8193, 20_000, 33_000, 65_536] {
+        let each = held_per_byte(|buffer| {
+            while buffer.len() < 300_000 {
+                let mut fresh = Buffer::new();
+                fresh.reserve(65_536).fill(b'x');
+                fresh.commit(size);
+                buffer.append_buffer(&mut fresh);
+            }
+        });
+        assert!(each < 2.3, "{each:.1} for each byte, in bursts of {size}");
+    }
+}
+
+/// The peer says a little more than an eighth of what is read at a time, and then nothing.
+#[test]
+fn input_that_nobody_takes_is_held_in_little_more_memory_than_it_has_bytes() {
+    for (burst, times) in [(600, 1), (8193, 1), (12_000, 1), (8193, 8), (17_000, 4)] {
+        let mut ev = ev();
+        // What is read into is the loop's, and there before.
+        let (_others, mut others) = streams(&mut ev, 4, answers);
+        (0..10).for_each(|_| round(&mut ev, &mut others));
+        let (streams, mut fars) = streams(&mut ev, 16, |_, _, _| {});
+        let bytes = vec![b'x'; burst];
+        let before = held();
+        for _ in 0..times {
+            for far in &mut fars {
+                far.write_all(&bytes).unwrap();
+            }
+            (0..4).for_each(|_| turn(&mut ev));
+        }
+        let len: usize = streams.iter().map(|stream| stream.input_len(&ev)).sum();
+        assert_eq!(len, 16 * burst * times);
+        let each = (held() - before) as f64 / len as f64;
+        assert!(each < 4.5, "{each:.1} for each byte, in {times} bursts of {burst}");
+    }
+}
+
+/// Passes everything on, and copies it, as one that changes it has to.
+struct Copies;
+
+impl Filter for Copies {
+    fn receive(&mut self, from: &mut Buffer, to: &mut Buffer, _: &Pass) -> Result<Verdict, FilterError> {
+        to.append(from.pullup(from.len()).unwrap());
+        from.clear();
+        Ok(Verdict::Ok)
+    }
+
+    fn send(&mut self, from: &mut Buffer, to: &mut Buffer, pass: &Pass) -> Result<Verdict, FilterError> {
+        self.receive(from, to, pass)
+    }
+}
+
+#[test]
+fn an_idle_stream_with_a_filter_holds_little_whatever_went_through_it() {
+    let mut ev = ev();
+    let handler: fn(&mut EvLoop, Stream, StreamEvent) = forwards;
+    let (streams, mut fars) = streams(&mut ev, 8, handler);
+    for stream in &streams {
+        stream.push_filter(&mut ev, Box::new(Copies)).unwrap();
+    }
+    turn(&mut ev);
+    round(&mut ev, &mut fars);
+    let before = held();
+    for far in &mut fars {
+        far.write_all(&[b'x'; 60_000]).unwrap();
+        let mut bytes = [0; 60_000];
+        let mut got = 0;
+        while got < bytes.len() {
+            match far.read(&mut bytes[got..]) {
+                Ok(n) => got += n,
+                Err(_) => turn(&mut ev),
+            }
+        }
+    }
+    turn(&mut ev);
+    // The loop keeps two buffers or three for whatever is next.
+    let each = (held() - before - 3 * 65_536) / 8;
+    assert!(each < 3_000, "{each} bytes for each");
 }

@@ -1,10 +1,12 @@
 // What WebSockets allocate: nothing per small message, and so much while idle.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use evloop::http::{Reply, Request, Routes, Server, ServerOptions};
-use evloop::websocket::{WebSocketEvent, WebSocketOptions};
+use evloop::websocket::{PreparedMessage, WebSocketEvent, WebSocketOptions};
 
 use crate::sockets::pair;
 use crate::{allocations, held};
@@ -111,4 +113,36 @@ fn an_idle_websocket_holds_so_much() {
     let after = grow(&mut ev, 504);
     let each = (after - before) / 504;
     assert!(each <= most(), "{each} bytes");
+}
+
+/// What is sent to all and what is sent to one, in turns.
+#[test]
+fn a_peer_that_reads_nothing_costs_little_more_than_what_waits_for_it() {
+    for (shared, own) in [(1100, 1), (1100, 600), (1000, 1), (1, 1100), (100, 100)] {
+        let mut ev = ev();
+        let news = PreparedMessage::binary(vec![7; shared]);
+        let waiting = Rc::new(Cell::new(0));
+        let (tells, options) = (Rc::clone(&waiting), WebSocketOptions::new());
+        let routes = Routes::new().get("/ws", move |ev: &mut EvLoop, request: Request, reply: Reply| {
+            let (news, tells) = (news.clone(), Rc::clone(&tells));
+            let opened = options.accept(ev, &request, reply, move |ev, ws, event| {
+                if let WebSocketEvent::Text(_) = event {
+                    while ws.send(ev, &news).is_ok()
+                        && ws.send_binary(ev, vec![7; own]).is_ok()
+                    {
+                        tells.set(tells.get() + shared + own);
+                    }
+                }
+            });
+            opened.unwrap();
+        });
+        let server = ServerOptions::new().unbound(&mut ev, routes).unwrap();
+        let mut client = open(&mut ev, server);
+        let before = held();
+        client.write_all(&[0x81, 0x80, 0, 0, 0, 0]).unwrap();
+        (0..10).for_each(|_| turn(&mut ev));
+        let (held, waiting) = (held() - before, waiting.get() as i64);
+        assert!(waiting > 500_000, "{waiting}");
+        assert!(held < 3 * waiting, "{held} bytes for {waiting}, of {shared} and {own} in turns");
+    }
 }

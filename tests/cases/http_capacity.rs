@@ -398,3 +398,23 @@ fn what_waits_below_the_mark_of_its_stream_holds_no_further_request_up() {
         assert_eq!(client.ask(&mut ev, &long).text(), "served");
     }
 }
+
+/// What a client sends behind a request waits until that is answered. It comes in memory for 64 KiB at a time.
+#[test]
+fn memory_that_what_was_read_ahead_does_not_fill_takes_of_the_budget_too() {
+    let mut ev = ev();
+    let (kept, routes) = keeping();
+    let server = serve_with(&mut ev, ServerOptions::new().memory_budget(600_000), routes);
+    let ahead = "x".repeat(64 * 1024 / 4 + 1);
+    let mut clients = Vec::new();
+    for n in 1..=20 {
+        let mut client = Client::new(&mut ev, server);
+        client.send(get("/keep"));
+        until(&mut ev, |_| kept.borrow().len() == n);
+        client.upload(&mut ev, ahead.as_bytes());
+        clients.push(client);
+    }
+    assert!(20 * ahead.len() < 400_000);
+    pass(&mut ev, Duration::from_millis(50));
+    is_refused(&Client::new(&mut ev, server).ask(&mut ev, get("/")));
+}

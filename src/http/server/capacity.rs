@@ -113,7 +113,7 @@ fn exceeds(ev: &EvLoop, service: &Service, capacity: Capacity) -> bool {
         let of = |conn: &super::connection::Conn| {
             let body = conn.exchange.as_deref().map_or(0, |exchange| {
                 let gathered = exchange.request.as_ref().map_or(0, |parts| parts.body.capacity());
-                gathered + exchange.unread.owned_len()
+                gathered + exchange.unread.kept()
             });
             let outstanding = conn.more.as_ref().map_or(0, |more| more.outstanding.memory());
             conn.stream.memory(ev) + body + outstanding

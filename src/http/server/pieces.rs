@@ -2,7 +2,7 @@
 
 use super::connection::At;
 use super::exchange::Framing;
-use super::sending::{SMALL, note_written};
+use super::sending::{SHARED, SMALL, note_written};
 use super::service::State;
 use crate::net::{Buffer, Written};
 use crate::wire;
@@ -47,7 +47,7 @@ pub(super) fn write_piece(
                 Piece::Owned(bytes) => {
                     let mut whole = Buffer::new();
                     whole.append(&*out);
-                    if stream.output_len(ev) < TAKEN_WHOLE {
+                    if bytes.len() >= SHARED && stream.output_len(ev) < TAKEN_WHOLE {
                         // One that is handed over is taken whatever its length, as without chunks.
                         whole.append_shared(bytes);
                     } else {
@@ -75,9 +75,9 @@ pub(super) fn write_piece(
     result
 }
 
-/// A long one changes hands, a short one is copied.
+/// A long one changes hands, a short one is copied, and one that has much more memory than it needs.
 fn append_asked(output: &mut Buffer, bytes: &mut Vec<u8>) {
-    if bytes.len() > SMALL {
+    if bytes.len() > SMALL && bytes.len() >= bytes.capacity() / 2 {
         output.append_owned(std::mem::take(bytes));
     } else {
         output.append(&*bytes);

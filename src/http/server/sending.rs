@@ -20,6 +20,10 @@ use crate::{Error, ErrorKind, EvLoop, Result};
 /// Bodies up to this many bytes are copied behind their head; longer ones are handed over.
 pub(super) const SMALL: usize = 16 * 1024;
 
+/// Fewer bytes than this are copied also where others hold them: a place of their own, and the memory that is begun
+/// behind it, would take as much.
+pub(super) const SHARED: usize = 1024;
+
 /// Answers with bytes that are copied.
 pub(super) fn answer_bytes(
     ev: &mut EvLoop,
@@ -159,14 +163,13 @@ pub(super) fn answer(
     }
     let scratch = &mut state.scratch;
     let small = match &body {
-        Body::Static(bytes) => Some(*bytes),
-        Body::Owned(bytes) => Some(bytes.as_slice()),
+        Body::Static(bytes) if bytes.len() <= SMALL => Some(*bytes),
+        Body::Owned(bytes) if bytes.len() <= SMALL => Some(bytes.as_slice()),
+        Body::Shared(bytes) if bytes.len() < SHARED => Some(&**bytes),
         _ => None,
     };
-    if let Some(bytes) = small.filter(|bytes| bytes.len() <= SMALL) {
-        scratch.extend_from_slice(bytes);
-        body = Body::Empty;
-    }
+    scratch.extend_from_slice(small.unwrap_or_default());
+    let is_copied = small.is_some();
     let mut end = Vec::new();
     if let Some(trailers) = trailers.filter(|_| wants_trailers) {
         if len > 0 {
@@ -178,7 +181,9 @@ pub(super) fn answer(
     let result = stream.append_anyway(ev, |output| {
         output.append(&scratch);
         // Where it is not asked for, it goes when nothing is borrowed any more.
-        put = append_body(output, std::mem::take(&mut body));
+        if !is_copied {
+            put = append_body(output, std::mem::take(&mut body));
+        }
         output.append(&end);
     });
     let result = put.and(result);

@@ -35,6 +35,8 @@ pub(super) fn body_data(ev: &mut EvLoop, service: &Rc<Service>, at: At, serial: 
         match state.exchange(at, serial) {
             Some(exchange) => {
                 if exchange.unread.is_empty() {
+                    // The rest may be long in coming.
+                    data.lessen();
                     exchange.unread = data;
                 }
                 match exchange.hooks.as_mut().and_then(|hooks| hooks.incoming.as_mut()) {

@@ -11,6 +11,12 @@ use crate::net::segment::{Own, Segment};
 /// Fewer bytes than this are copied where a segment could have been handed over.
 const SMALL: usize = 512;
 
+/// What fills less than an eighth of its memory is copied...
+pub(super) const EIGHTH: usize = 8;
+
+/// ...and what is moved behind other bytes, whose memory may have room for it, where it fills less than half.
+pub(super) const HALF: usize = 2;
+
 impl Buffer {
     /// Copies bytes to the end (`evbuffer_add`), into the last segment's room first.
     ///
@@ -45,9 +51,10 @@ impl Buffer {
             self.count(n, n);
             bytes = &bytes[n..];
             if !bytes.is_empty() {
-                let mut own = Own::empty(self.fresh(bytes.len()));
+                let mut own = Own::empty(self.fresh(self.fresh_len(bytes.len())));
                 let n = own.fill(bytes);
                 self.push_back(Segment::Own(own));
+                self.is_handed = false;
                 bytes = &bytes[n..];
             }
         }
@@ -90,7 +97,7 @@ impl Buffer {
     pub fn append_owned(&mut self, bytes: impl Into<Vec<u8>>) {
         self.reserved = 0;
         let bytes = bytes.into();
-        if is_better_copied(bytes.len(), bytes.capacity()) {
+        if is_better_copied(bytes.len(), bytes.capacity(), EIGHTH) {
             self.append_slice(&bytes);
         } else {
             self.push_back(Segment::Own(Own::full(bytes)));
@@ -155,6 +162,6 @@ impl Buffer {
 
 /// Whether so few bytes, in so much memory, are copied rather than handed over: a segment for each would
 /// cost more, and a peer could have much memory held by few bytes.
-pub(super) fn is_better_copied(len: usize, capacity: usize) -> bool {
-    len <= SMALL || len <= SEGMENT && len < capacity / 8
+pub(super) fn is_better_copied(len: usize, capacity: usize, part: usize) -> bool {
+    len <= SMALL || len <= SEGMENT && len < capacity / part
 }

@@ -2,8 +2,15 @@
 
 use std::mem;
 
-use super::Buffer;
+use super::adding::HALF;
+use super::{Buffer, FIRST};
 use crate::net::segment::Segment;
+
+/// Bytes that are held in more than so many times as much memory are moved to less...
+const WASTE: usize = 4;
+
+/// ...if they are fewer than this: what is read comes in memory for 64 KiB, and more of it fills that.
+const FEW: usize = 64 * 1024;
 
 impl Buffer {
     /// Forgets the first `n` bytes, or all if there are fewer (`evbuffer_drain`). Returns how many.
@@ -66,6 +73,40 @@ impl Buffer {
             }
         }
         self.reserved = 0;
+    }
+
+    /// Whether its bytes are few, and in much more memory than they need.
+    pub(in crate::net) fn is_wasteful(&self) -> bool {
+        self.len < FEW && self.capacity() > self.most_kept()
+    }
+
+    /// How much memory bytes as few as these are left in.
+    fn most_kept(&self) -> usize {
+        WASTE * self.len.max(FIRST)
+    }
+
+    /// Its bytes in another one that takes about twice as much memory as they are long. What is left is empty.
+    pub(in crate::net) fn lessened(&mut self) -> Self {
+        let mut less = Self::new();
+        self.move_some(usize::MAX, &mut less, HALF);
+        less
+    }
+
+    /// Leaves it, until something happens to it, with little more memory than its bytes need.
+    pub(crate) fn lessen(&mut self) {
+        if self.is_wasteful() {
+            *self = self.lessened();
+        }
+    }
+
+    /// How much memory it has when it is [left](Self::lessen).
+    #[cfg(feature = "http-server")]
+    pub(crate) fn kept(&self) -> usize {
+        match self.len {
+            0 => 0,
+            FEW.. => self.capacity(),
+            _ => self.capacity().min(self.most_kept()),
+        }
     }
 
     /// Gives back the memory that holds no bytes: all there is when the buffer is empty.

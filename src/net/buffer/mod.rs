@@ -61,7 +61,7 @@ const SEGMENT: usize = 64 * 1024;
 /// Adding and draining are linear in the bytes copied and the segments passed, thus O(1) amortised per
 /// byte, in pieces of any size. A buffer has no limit of its own: whoever fills it compares
 /// [`len`](Self::len) or [`owned_len`](Self::owned_len) with one. Segments for copied bytes are of 512
-/// bytes to 64 KiB, the larger the more there is. One that has been drained is kept, so filling and
+/// bytes to 64 KiB, the larger the more is copied in a row. One that has been drained is kept, so filling and
 /// draining in turns allocates nothing; [`shrink`](Self::shrink) gives it back.
 ///
 /// # Files
@@ -91,10 +91,13 @@ pub struct Buffer {
     owned: usize,
     /// How many of the segments are files.
     files: usize,
+    /// Whether the last segment was put there as it is, rather than made for what was copied. Out of date where that one
+    /// was taken away since, which makes the next segment larger or smaller and nothing else.
+    is_handed: bool,
     /// Memory without contents: the largest segment that was drained, what was reserved last, or none.
     spare: Vec<u8>,
-    /// How much `reserve` has lent; any change ends it.
-    reserved: usize,
+    /// How much `reserve` has lent, which is never more than 1 MiB; any change ends it.
+    reserved: u32,
     pub(super) scanned: Scanned,
 }
 
@@ -178,7 +181,16 @@ impl Buffer {
         if self.spare.capacity() > 0 {
             return mem::take(&mut self.spare);
         }
-        Vec::with_capacity(n.max(self.len).clamp(FIRST, SEGMENT).next_power_of_two())
+        Vec::with_capacity(n.clamp(FIRST, SEGMENT).next_power_of_two())
+    }
+
+    /// For how many bytes a new last segment is to be, of which `n` are there: the more has just been copied, the more
+    /// will be. What is shared, handed over or in files says nothing of that.
+    fn fresh_len(&self, n: usize) -> usize {
+        match self.segments.back() {
+            Some(Segment::Own(own)) if !self.is_handed => n.max(own.len().saturating_mul(2)),
+            _ => n,
+        }
     }
 
     /// Keeps a drained segment's memory if it is the best there is.
@@ -207,6 +219,7 @@ impl Buffer {
     fn push_back(&mut self, segment: Segment) {
         self.count_segment(&segment);
         self.segments.push_back(segment);
+        self.is_handed = true;
     }
 
     fn push_front(&mut self, segment: Segment) {

@@ -1,7 +1,7 @@
 //! From one buffer to another, segment by segment.
 
 use super::Buffer;
-use super::adding::is_better_copied;
+use super::adding::{EIGHTH, HALF, is_better_copied};
 use crate::net::segment::Segment;
 
 /// The most that is copied to cut a segment in two.
@@ -33,8 +33,9 @@ impl Buffer {
         from.changed_in_front();
         while from.segments.back().is_some_and(|segment| self.fits(segment.len())) {
             let Some(segment) = from.pop_back() else { break };
+            let part = if self.is_empty() { EIGHTH } else { HALF };
             match segment {
-                Segment::Own(own) if is_better_copied(own.len(), own.capacity()) => {
+                Segment::Own(own) if is_better_copied(own.len(), own.capacity(), part) => {
                     self.prepend(own.bytes());
                     from.keep(own);
                 }
@@ -48,7 +49,7 @@ impl Buffer {
     ///
     /// Segments are handed over as they are; of one that has to be cut, at most 16 KiB are copied, and
     /// memory that is longer becomes shared by the two. Small ones are copied whole, as with
-    /// [`append_owned`](Self::append_owned).
+    /// [`append_owned`](Self::append_owned), and behind other bytes all that fill less than half of their memory.
     ///
     /// ```
     /// use evloop::net::Buffer;
@@ -60,6 +61,11 @@ impl Buffer {
     /// assert_eq!(message.pullup(12).unwrap(), b"first second");
     /// ```
     pub fn move_to(&mut self, n: usize, to: &mut Self) -> usize {
+        self.move_some(n, to, EIGHTH)
+    }
+
+    /// `first`: the part of its memory that a segment has to fill where nothing is before it.
+    pub(super) fn move_some(&mut self, n: usize, to: &mut Self, first: usize) -> usize {
         self.reserved = 0;
         to.reserved = 0;
         // More than can be counted stays.
@@ -70,8 +76,9 @@ impl Buffer {
             if front.len() <= left {
                 let Some(segment) = self.pop_front() else { break };
                 left -= segment.len();
+                let part = if to.is_empty() { first } else { HALF };
                 match segment {
-                    Segment::Own(own) if is_better_copied(own.len(), own.capacity()) => {
+                    Segment::Own(own) if is_better_copied(own.len(), own.capacity(), part) => {
                         to.append_slice(own.bytes());
                         self.keep(own);
                     }

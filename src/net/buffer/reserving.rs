@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use super::adding::is_better_copied;
+use super::adding::{HALF, is_better_copied};
 use super::{Buffer, FIRST};
 use crate::net::segment::{Own, Segment};
 
@@ -32,7 +32,7 @@ impl Buffer {
     /// ```
     pub fn reserve(&mut self, n: usize) -> &mut [u8] {
         let n = n.min(RESERVE);
-        self.reserved = n;
+        self.reserved = u32::try_from(n).unwrap_or(0);
         if self.tail_room() >= n {
             return match self.segments.back_mut() {
                 Some(Segment::Own(own)) => own.spare(n),
@@ -63,7 +63,7 @@ impl Buffer {
     /// assert_eq!(input.commit(1000), 0);
     /// ```
     pub fn commit(&mut self, n: usize) -> usize {
-        let reserved = mem::take(&mut self.reserved);
+        let reserved = mem::take(&mut self.reserved) as usize;
         let n = n.min(reserved);
         if n == 0 {
             return 0;
@@ -84,7 +84,7 @@ impl Buffer {
             return n;
         }
         let data = mem::take(&mut self.spare);
-        if !self.is_empty() && is_better_copied(n, data.capacity()) {
+        if !self.is_empty() && is_better_copied(n, data.capacity(), HALF) {
             self.append_slice(&data[..n]);
             self.keep(Own::empty(data));
         } else {

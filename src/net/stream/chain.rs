@@ -113,6 +113,21 @@ impl Chain {
         self.links.iter().map(|link| link.below_out.owned_len()).sum()
     }
 
+    /// Memory that its buffers take, in bytes.
+    #[cfg(feature = "http-server")]
+    pub(super) fn memory(&self) -> usize {
+        let buffers = self.links.iter().flat_map(|link| [&link.below_in, &link.below_out]);
+        buffers.map(Buffer::kept).sum()
+    }
+
+    /// Gives back the memory that holds nothing.
+    pub(super) fn tidy(&mut self) {
+        for link in &mut self.links {
+            link.below_in.lessen();
+            link.below_out.lessen();
+        }
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.links.iter().all(|link| link.filter.is_ready())
     }

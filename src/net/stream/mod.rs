@@ -338,8 +338,9 @@ impl Stream {
     #[cfg(feature = "http-server")]
     pub(crate) fn memory(self, ev: &EvLoop) -> usize {
         self.look(ev, |state| {
-            let input = state.input.as_ref().map_or(0, |input| input.owned_len());
-            input + state.output_owned()
+            let buffers = [&state.input, &state.output].into_iter().flatten();
+            let below = state.extra.as_ref().map_or(0, |extra| extra.chain.memory());
+            buffers.map(|buffer| buffer.kept()).sum::<usize>() + below
         })
         .unwrap_or(0)
     }

@@ -11,10 +11,6 @@ use super::times::first_due;
 use crate::net::{Buffer, Reason};
 use crate::{EvLoop, Interest, Io, Result};
 
-/// Input that is held in so much more memory is moved to less.
-const WASTE: usize = 8;
-const SMALL: usize = 8 * 1024;
-
 /// Leaves the stream so that whatever happens to it next starts a pass.
 pub(super) fn settle(ev: &mut EvLoop, hub: &Rc<Hub>, cell: &Rc<StreamCell>) {
     let unused = {
@@ -101,6 +97,9 @@ fn is_at_rest(state: &State) -> bool {
 pub(super) fn tidy(hub: &Hub, state: &mut State) {
     tidy_one(hub, &mut state.input);
     tidy_one(hub, &mut state.output);
+    if let Some(extra) = &mut state.extra {
+        extra.chain.tidy();
+    }
 }
 
 #[inline]
@@ -116,11 +115,10 @@ fn tidy_one(hub: &Hub, place: &mut Option<Box<Buffer>>) {
 /// Few bytes in much memory are moved to less.
 #[inline(never)]
 fn lessened(hub: &Hub, mut buffer: Box<Buffer>) -> Box<Buffer> {
-    if buffer.len() >= SMALL || buffer.capacity() <= WASTE * buffer.len().max(512) {
+    if !buffer.is_wasteful() {
         return buffer;
     }
-    let mut less = Box::new(Buffer::new());
-    less.append_buffer(&mut buffer);
+    let less = Box::new(buffer.lessened());
     hub.give_buffer(buffer);
     less
 }
