@@ -27,7 +27,7 @@ cases!(wires [
     a_connection_moves_from_inside_its_handler,
     addresses_are_those_of_the_socket,
 ]);
-cases!(unix [descriptors_travel_with_their_bytes, the_peer_is_known_by_its_credentials]);
+cases!(unix [descriptors_travel_with_their_bytes, descriptors_of_one_turn_each_go_with_their_own_bytes, the_peer_is_known_by_its_credentials]);
 cases!(pair[a_pair_is_not_taken_apart]);
 cases!(tcp[a_listener_counts_its_streams_until_they_are_gone]);
 
@@ -323,6 +323,30 @@ fn descriptors_travel_with_their_bytes(w: &World) {
     let (_, writes) = rustix::pipe::pipe().unwrap();
     let error = client.send_fds(&mut ev, vec![writes]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+/// However the bytes lie in memory, and wherever the system is done with some of them.
+fn descriptors_of_one_turn_each_go_with_their_own_bytes(w: &World) {
+    for len in [1, 511, 3000, 5000, 20_000, 70_000] {
+        let mut ev = w.ev();
+        let Link { client, server } = w.open(&mut ev, quiet, quiet);
+        server.set_accept_fds(&mut ev, true);
+        for _ in 0..5 {
+            let passed = std::fs::File::open("/dev/null").unwrap();
+            client.send_fds(&mut ev, vec![passed.into()]).unwrap();
+            client.write(&mut ev, vec![b'x'; len]).unwrap();
+        }
+        // Where the next descriptor comes, what was sent before it has come.
+        let (mut bytes, mut fds) = (0, 0);
+        until(&mut ev, |ev| {
+            bytes += server.take_all(ev).len();
+            fds += server.take_fds(ev).len();
+            assert!(fds >= bytes.div_ceil(len), "{bytes} bytes and {fds} descriptors of {len}");
+            assert!(fds == 0 || bytes > (fds - 1) * len, "{bytes} bytes and {fds} descriptors");
+            bytes == 5 * len
+        });
+        assert_eq!(fds, 5, "of {len}");
+    }
 }
 
 fn the_peer_is_known_by_its_credentials(w: &World) {

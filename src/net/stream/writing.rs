@@ -305,10 +305,14 @@ impl Out<'_> {
             // Descriptors go with the byte they were given with, and with none before it.
             let mut most = left.saturating_mul(counts);
             let mut with = None;
-            if let Some((at, _)) = self.fds.as_ref().and_then(|fds| fds.front()) {
-                match usize::try_from(at.saturating_sub(self.offset)).unwrap_or(usize::MAX) {
-                    0 => with = self.fds.as_mut().and_then(|fds| fds.pop_front()),
-                    before => most = most.min(before),
+            if let Some(fds) = &mut self.fds {
+                if fds.front().is_some_and(|(at, _)| *at <= self.offset) {
+                    with = fds.pop_front();
+                }
+                // Nor may the next ones be left behind.
+                if let Some((at, _)) = fds.front() {
+                    let before = usize::try_from(at.saturating_sub(self.offset));
+                    most = most.min(before.unwrap_or(usize::MAX).max(1));
                 }
             }
             let kept = self.trace.is_some().then(|| copy(self.from, most));
